@@ -1,0 +1,2 @@
+// checkpoint folders: safetensors, manifest, commit.
+export {};

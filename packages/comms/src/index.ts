@@ -1,0 +1,2 @@
+// process groups: collectives over ZeroMQ and in memory.
+export {};

@@ -1,0 +1,2 @@
+// run configuration: schema, recipes, flags.
+export {};

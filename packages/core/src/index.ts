@@ -1,0 +1,6 @@
+// errors, logging, random streams, atomic files, deadlines: what every other package may lean on.
+export { syncFolder, writeFileAtomic } from './atomic-write.js';
+export { withDeadline } from './deadline.js';
+export { ERROR_CODES, type ErrorCode, invariant, SlipError } from './errors.js';
+export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';
+export { RandomStream } from './random.js';

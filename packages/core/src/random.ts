@@ -1,0 +1,105 @@
+// Random streams that are a pure function of their keys: no global state, so order of use and number of workers cannot
+// change what is drawn. Not a copy of any framework's generator (the sampler's torch mode has its own).
+
+const MASK_64 = (1n << 64n) - 1n;
+
+/** SplitMix64's finaliser: a bijection on 64-bit integers with good avalanche (Steele et al., OOPSLA 2014). */
+function mix64(value: bigint): bigint {
+  let z = value & MASK_64;
+  z = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & MASK_64;
+  z = ((z ^ (z >> 27n)) * 0x94d049bb133111ebn) & MASK_64;
+  return z ^ (z >> 31n);
+}
+
+function hashKeys(keys: readonly (number | string)[]): bigint {
+  let state = 0x9e3779b97f4a7c15n;
+  for (const key of keys) {
+    if (typeof key === 'number') {
+      if (!Number.isSafeInteger(key)) throw new RangeError(`random stream key ${key} is not an integer`);
+      state = mix64(state ^ (BigInt(key) & MASK_64) ^ 0x6e756dn);
+    } else {
+      for (const byte of Buffer.from(key, 'utf8')) state = mix64(state ^ BigInt(byte) ^ 0x737472n);
+    }
+    state = (state + 0x9e3779b97f4a7c15n) & MASK_64;
+  }
+  return mix64(state);
+}
+
+/** A stream of numbers determined by its keys (sfc32 seeded by a hash of the keys). */
+export class RandomStream {
+  private a: number;
+  private b: number;
+  private c: number;
+  private counter: number;
+  private spareNormal: number | undefined;
+
+  /** @param keys integers or strings, for example `new RandomStream(seed, 'augment', epoch, sample, view)` */
+  constructor(...keys: (number | string)[]) {
+    const low = hashKeys(keys);
+    const high = mix64(low ^ 0xd1342543de82ef95n);
+    this.a = Number(low & 0xffffffffn) | 0;
+    this.b = Number(low >> 32n) | 0;
+    this.c = Number(high & 0xffffffffn) | 0;
+    this.counter = 1;
+    for (let i = 0; i < 12; i++) this.nextUint32();
+  }
+
+  /** Uniform integer in [0, 2^32). */
+  nextUint32(): number {
+    const t = (((this.a + this.b) | 0) + this.counter) | 0;
+    this.counter = (this.counter + 1) | 0;
+    this.a = this.b ^ (this.b >>> 9);
+    this.b = (this.c + (this.c << 3)) | 0;
+    this.c = (this.c << 21) | (this.c >>> 11);
+    this.c = (this.c + t) | 0;
+    return t >>> 0;
+  }
+
+  /** Uniform in [low, high), 53 bits. */
+  uniform(low = 0, high = 1): number {
+    const unit = ((this.nextUint32() >>> 5) * 67108864 + (this.nextUint32() >>> 6)) / 9007199254740992;
+    return low + (high - low) * unit;
+  }
+
+  /** Uniform integer in [0, bound), without modulo bias. @throws RangeError when bound is not in 1..2^32 */
+  integer(bound: number): number {
+    if (!Number.isInteger(bound) || bound < 1 || bound > 4294967296)
+      throw new RangeError(`bound ${bound} not in 1..2^32`);
+    const limit = 4294967296 - (4294967296 % bound);
+    let value = this.nextUint32();
+    while (value >= limit) value = this.nextUint32();
+    return value % bound;
+  }
+
+  /** Normal with the given mean and standard deviation (polar Box-Muller). */
+  normal(mean = 0, std = 1): number {
+    if (this.spareNormal !== undefined) {
+      const spare = this.spareNormal;
+      this.spareNormal = undefined;
+      return mean + std * spare;
+    }
+    for (;;) {
+      const u = this.uniform(-1, 1);
+      const v = this.uniform(-1, 1);
+      const s = u * u + v * v;
+      if (s > 0 && s < 1) {
+        const factor = Math.sqrt((-2 * Math.log(s)) / s);
+        this.spareNormal = v * factor;
+        return mean + std * u * factor;
+      }
+    }
+  }
+
+  /** A permutation of 0..n-1 (Fisher-Yates). */
+  permutation(n: number): Uint32Array {
+    const order = new Uint32Array(n);
+    for (let i = 0; i < n; i++) order[i] = i;
+    for (let i = n - 1; i > 0; i--) {
+      const j = this.integer(i + 1);
+      const held = order[i];
+      order[i] = order[j];
+      order[j] = held;
+    }
+    return order;
+  }
+}

@@ -1,0 +1,2 @@
+// datasets, tokenizer, transforms, sampler, loader.
+export {};

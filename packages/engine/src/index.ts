@@ -1,0 +1,2 @@
+// traced tfjs steps compiled to ONNX Runtime.
+export {};

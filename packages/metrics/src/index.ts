@@ -1,0 +1,2 @@
+// metric sinks: JSON lines, TensorBoard, log.txt, progress.
+export {};

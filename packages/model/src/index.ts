@@ -1,0 +1,2 @@
+// SLIP, CLIP and SimCLR: towers, losses, initialisation, optimizer.
+export {};

@@ -1,0 +1,2 @@
+// the control-plane wire: messages, versions, limits.
+export {};
