@@ -1,2 +1,34 @@
-// the control-plane wire: messages, versions, limits.
-export {};
+// The control-plane wire: messages, codec, versions, limits.
+export {
+  clipText,
+  type DecodeResult,
+  decodeMessage,
+  encodeMessage,
+  MAX_MESSAGE_BYTES,
+  MAX_TEXT_LENGTH,
+  PROTOCOL_VERSION,
+} from './codec.js';
+export type {
+  Abort,
+  AgentHello,
+  ControlMessage,
+  Failure,
+  Finished,
+  ForwardSignal,
+  Heartbeat,
+  MessageBodies,
+  MessageKind,
+  NodeAssignment,
+  Outcome,
+  PeerTable,
+  Reject,
+  Shutdown,
+  StartGeneration,
+  StopRequest,
+  Welcome,
+  WorkerError,
+  WorkerExited,
+  WorkerHello,
+  WorkerJoin,
+} from './messages.js';
+export { SilenceWatch } from './silence-watch.js';
