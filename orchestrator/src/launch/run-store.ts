@@ -1,0 +1,55 @@
+// What a launcher writes into the run folder: numbered attempts, coordinator.json and the event log. Not checkpoints,
+// metrics or the run configuration.
+import { appendFile, mkdir, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { SlipError, writeFileAtomic } from '@slip/core';
+
+export interface RunEvent {
+  event: 'started' | 'restarted' | 'failed' | 'stopped' | 'finished';
+  /** Names the launch, so that events of several launches of one run can be told apart. */
+  launchId: string;
+  [fact: string]: unknown;
+}
+
+/** Appends one line to `events.jsonl`. */
+export async function appendEvent(runFolder: string, event: RunEvent, now = new Date()): Promise<void> {
+  await appendFile(path.join(runFolder, 'events.jsonl'), `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
+}
+
+/**
+ * Creates the first unused folder `attempts/<n>` and returns n.
+ * @throws SlipError `data` when the run folder cannot be written
+ */
+export async function claimAttempt(runFolder: string): Promise<number> {
+  const attempts = path.join(runFolder, 'attempts');
+  try {
+    await mkdir(attempts, { recursive: true });
+    const used = (await readdir(attempts)).map(Number).filter(Number.isInteger);
+    let attempt = used.length === 0 ? 0 : Math.max(...used) + 1;
+    while (!(await createFolder(path.join(attempts, String(attempt))))) attempt += 1;
+    return attempt;
+  } catch (error) {
+    throw new SlipError('data', `cannot write the run folder ${runFolder}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+export function attemptFolder(runFolder: string, attempt: number): string {
+  return path.join(runFolder, 'attempts', String(attempt));
+}
+
+/** Where the coordinator can be reached, for tools; readable by the owner only. */
+export async function writeCoordinatorFile(folder: string, facts: Record<string, unknown>): Promise<void> {
+  await writeFileAtomic(path.join(folder, 'coordinator.json'), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
+}
+
+async function createFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}

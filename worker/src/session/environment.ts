@@ -1,0 +1,60 @@
+// What a worker is told by its agent, read from the environment once. The only place of the worker that reads it.
+import { SlipError } from '@slip/core';
+
+export interface WorkerEnvironment {
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly localRank: number;
+  readonly localWorldSize: number;
+  readonly nodeRank: number;
+  /** Restarts of all workers so far in this launch. */
+  readonly generation: number;
+  readonly runId: string;
+  /** Tells launches on the same port apart. */
+  readonly launchId: string;
+  /** The coordinator's endpoint, `tcp://host:port`. */
+  readonly coordinator: string;
+  /** The resolved run configuration. */
+  readonly configFile: string;
+  readonly attemptFolder: string;
+  readonly errorFile: string;
+  /** Address at which other workers reach this one. */
+  readonly host: string;
+  /** Process id of the agent; when it is no longer our parent, we must not stay. */
+  readonly agentPid: number;
+}
+
+/** @throws SlipError `rendezvous` when the process was not started by slip-launch */
+export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment {
+  const text = (name: string): string => {
+    const value = env[name];
+    if (value === undefined || value === '')
+      throw new SlipError(
+        'rendezvous',
+        `${name} is not set: workers are started by slip-launch, not by hand; try slip-launch --standalone --nproc 1`,
+      );
+    return value;
+  };
+  const count = (name: string): number => {
+    const value = Number(text(name));
+    if (!Number.isInteger(value) || value < 0)
+      throw new SlipError('rendezvous', `${name}=${text(name)} is not a whole number; let slip-launch set it`);
+    return value;
+  };
+  return {
+    coordinator: text('SLIP_COORDINATOR'),
+    launchId: text('SLIP_LAUNCH_ID'),
+    rank: count('RANK'),
+    worldSize: count('WORLD_SIZE'),
+    localRank: count('LOCAL_RANK'),
+    localWorldSize: count('LOCAL_WORLD_SIZE'),
+    nodeRank: count('GROUP_RANK'),
+    generation: count('TORCHELASTIC_RESTART_COUNT'),
+    runId: text('TORCHELASTIC_RUN_ID'),
+    configFile: text('SLIP_CONFIG'),
+    attemptFolder: text('SLIP_ATTEMPT_DIR'),
+    errorFile: text('TORCHELASTIC_ERROR_FILE'),
+    host: text('SLIP_HOST'),
+    agentPid: count('SLIP_AGENT_PID'),
+  };
+}
