@@ -1,2 +1,14 @@
 // traced tfjs steps compiled to ONNX Runtime.
-export {};
+export { allGather, allReduceSum, type StepCollectives, type Topology, topology, withTopology } from './collectives.js';
+export { createEagerExecutor } from './execute/eager-executor.js';
+export { attention } from './ops/attention.js';
+export { type BatchNormResult, batchNormTrain } from './ops/batch-norm.js';
+export { type Labels, softmaxCrossEntropy, topOneAccuracy } from './ops/cross-entropy.js';
+export { withGradient, withoutGradient } from './ops/custom-gradient.js';
+export { embedding } from './ops/embedding.js';
+export { gelu, quickGelu } from './ops/gelu.js';
+export { l2Normalize } from './ops/l2-normalize.js';
+export { layerNorm } from './ops/layer-norm.js';
+export { linear } from './ops/linear.js';
+export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
+export { tf } from './tfjs.js';

@@ -1,0 +1,50 @@
+// What a step is and what runs one; not how.
+import type { tf } from './tfjs.js';
+
+/** A named tensor at the border of a step. Shapes are static. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: 'float32' | 'int32';
+}
+
+/**
+ * One training or evaluation step, written once in tfjs. `fn` is synchronous, reads no tensor's value and draws no random
+ * numbers; it is called once to be traced, or each time when run eagerly. Its results are named; bool ones become int32.
+ */
+export interface StepDefinition {
+  readonly name: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly fn: (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
+}
+
+export type StepArray = Float32Array | Int32Array;
+
+export interface StepStats {
+  /** ONNX nodes (kernels traced, for an eager executor: 0). */
+  readonly nodes: number;
+  readonly segments: number;
+  readonly collectives: number;
+  /** Memory of values that live from one segment to a later one. */
+  readonly crossingBytes: number;
+  /** Time to trace the step and to build the sessions. */
+  readonly traceMs: number;
+  readonly sessionMs: number;
+}
+
+/** A step bound to memory: write the inputs, `run`, read the outputs. Not reentrant. */
+export interface StepExecutor {
+  /** The bound memory of an input, valid until `close`. @throws SlipError `internal` for an unknown name */
+  input(name: string): StepArray;
+  /** The bound memory of an output, overwritten by each run. @throws SlipError `internal` for an unknown name */
+  output(name: string): StepArray;
+  run(): Promise<void>;
+  close(): Promise<void>;
+  readonly stats: StepStats;
+}
+
+/** Memory of the caller to bind: views at any 4-byte aligned offset; what is not given is allocated. */
+export interface StepBindings {
+  readonly inputs?: Readonly<Record<string, StepArray>>;
+  readonly outputs?: Readonly<Record<string, StepArray>>;
+}
