@@ -4,11 +4,11 @@ import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { invariant, type Logger, SlipError } from '@slip/core';
-import type { AgentHello, ControlMessage, StartGeneration, WorkerExited } from '@slip/protocol';
+import type { AgentHello, ControlMessage, Heartbeat, StartGeneration, WorkerExited } from '@slip/protocol';
 import { CoordinatorLink } from './coordinator-link.js';
 import { readErrorFile, readLogTail } from './error-file.js';
 import { type LogRouting, routeStreams } from './log-routing.js';
-import { type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
+import { HEARTBEAT_FD, type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
 import { workerEnvironment } from './worker-variables.js';
 
 export interface AgentOptions {
@@ -95,6 +95,7 @@ class Agent {
     const { hello, joinTimeoutMs } = this.options;
     await this.link.join(hello, joinTimeoutMs, this.leaveJoin.signal, {
       onMessage: (message) => this.onMessage(message),
+      heartbeat: (everyMs) => this.heartbeat(everyMs),
       onLost: (silentMs) => {
         const reason = `the coordinator (agent of node 0, ${this.options.coordinator}) has been silent for`;
         this.leave({ exitCode: LOST.exitCode, reason: `${reason} ${Math.round(silentMs / 1000)} s` });
@@ -127,6 +128,14 @@ class Agent {
     // A start that is still under way must not bring up workers behind our back.
     this.abortedGeneration = Number.POSITIVE_INFINITY;
     this.resolveOver(result);
+  }
+
+  private heartbeat(everyMs: number): Heartbeat {
+    const workers = this.workers.flatMap(({ rank, process }) => {
+      const silenceMs = process.silenceMs(everyMs);
+      return silenceMs === undefined ? [] : { rank, step: process.step, silenceMs };
+    });
+    return { nodeRank: this.options.hello.nodeRank, generation: Math.max(0, this.generation), workers };
   }
 
   private onMessage(message: ControlMessage): void {
@@ -208,6 +217,7 @@ class Agent {
       errorFile: rankFile(place.errors, rank, 'json'),
       host: place.host,
       agentPid: process.pid,
+      heartbeatFd: HEARTBEAT_FD,
     };
     return new WorkerProcess({
       executable: options.workerExecutable,
@@ -243,6 +253,7 @@ class Agent {
       timeMs: exit.timeMs,
       logPath,
       logTail: await readLogTail(logPath).catch(() => []),
+      step: of.process.step,
       ...(error === undefined ? {} : { error }),
     };
     this.link.send({ kind: 'workerExited', ...message });
@@ -250,7 +261,7 @@ class Agent {
 
   private reportNotStarted(start: StartGeneration, rank: number, error: SlipError): void {
     const { host } = this.options.hello;
-    const common = { generation: start.generation, rank, host, timeMs: Date.now(), logPath: '', logTail: [] };
+    const common = { generation: start.generation, rank, host, timeMs: Date.now(), logPath: '', logTail: [], step: 0 };
     const wasStopped = error.code === 'stopped';
     this.link.send({
       kind: 'workerExited',

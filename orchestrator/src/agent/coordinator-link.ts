@@ -5,6 +5,7 @@ import {
   type ControlMessage,
   decodeMessage,
   encodeMessage,
+  type Heartbeat,
   PROTOCOL_VERSION,
   SilenceWatch,
   type Welcome,
@@ -14,6 +15,8 @@ import { Dealer } from 'zeromq';
 const HELLO_EVERY_MS = 500;
 
 export interface LinkListener {
+  /** What the agent's next heartbeat says. */
+  heartbeat(everyMs: number): Heartbeat;
   onMessage(message: ControlMessage): void;
   /** No answer for the coordinator's own timeout. Called once. */
   onLost(silentMs: number): void;
@@ -56,7 +59,7 @@ export class CoordinatorLink {
     const watch = new SilenceWatch(answer.heartbeatIntervalMs, performance.now());
     this.watch = watch;
     this.beat = setInterval(() => {
-      this.send({ kind: 'heartbeat', nodeRank: hello.nodeRank, generation: 0, step: 0 });
+      this.send({ kind: 'heartbeat', ...listener.heartbeat(answer.heartbeatIntervalMs) });
       const silentMs = watch.check(performance.now());
       if (silentMs <= answer.coordinatorTimeoutMs) return;
       clearInterval(this.beat);

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SilenceWatch } from '@slip/protocol';
 import type { StreamRoute } from './log-routing.js';
 
 export interface WorkerCommand {
@@ -18,6 +19,9 @@ export interface WorkerCommand {
   readonly linePrefix: string;
   readonly terminal: Terminal;
 }
+
+/** Descriptor on which a worker writes its step, a line for each heartbeat; named to it as SLIP_HEARTBEAT_FD. */
+export const HEARTBEAT_FD = 3;
 
 export interface Terminal {
   readonly stdout: Writable;
@@ -38,8 +42,12 @@ export class WorkerProcess {
   readonly exited: Promise<WorkerExit>;
   /** Set when `end` was called before the process left by itself. */
   wasEnded = false;
+  /** The last step the worker beat with. */
+  step = 0;
   private readonly child: ChildProcess;
   private isGone = false;
+  private hasBeaten = false;
+  private silence: SilenceWatch | undefined;
 
   constructor(command: WorkerCommand) {
     const { route } = command;
@@ -48,8 +56,9 @@ export class WorkerProcess {
       env: command.environment,
       // A group of its own, so that its descendants can be ended with it and Ctrl-C reaches only the launcher.
       detached: true,
-      stdio: ['ignore', route.stdoutToTerminal ? 'pipe' : log, route.stderrToTerminal ? 'pipe' : log],
+      stdio: ['ignore', route.stdoutToTerminal ? 'pipe' : log, route.stderrToTerminal ? 'pipe' : log, 'pipe'],
     });
+    this.listenToBeats(this.child.stdio[HEARTBEAT_FD] as Readable);
     const prefix = route.prefixed ? command.linePrefix : '';
     copyLines(this.child.stdout, log, command.terminal.stdout, prefix);
     copyLines(this.child.stderr, log, command.terminal.stderr, prefix);
@@ -58,6 +67,16 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.child.pid;
+  }
+
+  /**
+   * Milliseconds since the last heartbeat, undefined before the first one (loading takes its time).
+   * @param checkEveryMs the intended time between two calls
+   */
+  silenceMs(checkEveryMs: number): number | undefined {
+    if (!this.hasBeaten || this.isGone) return undefined;
+    this.silence ??= new SilenceWatch(checkEveryMs, performance.now());
+    return Math.round(this.silence.check(performance.now()));
   }
 
   /** Passes a signal to the worker itself, not to its descendants. */
@@ -86,6 +105,17 @@ export class WorkerProcess {
     } catch {
       // Nobody is left in the group.
     }
+  }
+
+  private listenToBeats(beats: Readable): void {
+    beats.on('data', (chunk: Buffer) => {
+      const lines = chunk.toString('latin1').trimEnd().split('\n');
+      const step = Number(lines.at(-1));
+      if (Number.isInteger(step) && step > this.step && step < 2 ** 31) this.step = step;
+      this.hasBeaten = true;
+      this.silence?.heard();
+    });
+    beats.on('error', () => undefined);
   }
 
   private async untilGone(): Promise<WorkerExit> {

@@ -20,6 +20,7 @@ export interface WorkerVariables {
   /** Address at which other workers reach this one. */
   readonly host: string;
   readonly agentPid: number;
+  readonly heartbeatFd: number;
 }
 
 /** @param inherited the launcher's own environment, passed on beneath the worker's variables */
@@ -51,6 +52,7 @@ export function workerEnvironment(variables: WorkerVariables, inherited: NodeJS.
     SLIP_ATTEMPT_DIR: v.attemptFolder,
     SLIP_HOST: v.host,
     SLIP_AGENT_PID: v.agentPid,
+    SLIP_HEARTBEAT_FD: v.heartbeatFd,
   };
   if (v.nprocPerNode > 1 && inherited.OMP_NUM_THREADS === undefined) added.OMP_NUM_THREADS = 1;
   return { ...inherited, ...Object.fromEntries(Object.entries(added).map(([name, value]) => [name, String(value)])) };

@@ -42,7 +42,7 @@ export function decide(state: CoordinatorState, event: CoordinatorEvent, nowMs: 
     case 'failure':
       return ofGeneration(state, peer, message) ?? onFailure(state, message, nowMs);
     case 'finished': {
-      const finished = withWorker(state, message.rank, { finished: message.outcome, silenceMs: 0 });
+      const finished = withWorker(state, message.rank, { finished: message.outcome });
       return (
         ofGeneration(state, peer, message) ?? {
           state: finished,
@@ -138,17 +138,13 @@ function start(state: CoordinatorState, generation: number, nowMs: number, cause
 }
 
 function onHeartbeat(state: CoordinatorState, peer: string, beat: Heartbeat): Decision {
-  const ack = send(peer, { kind: 'ack' });
-  if (beat.nodeRank !== undefined) {
-    const node = state.nodes[beat.nodeRank];
-    if (node === undefined || node.peer !== peer) return unchanged(state, 'heartbeat of an unknown agent');
-    return { state: withNode(state, { ...node, silenceMs: 0 }), actions: [ack], reason: 'alive' };
-  }
-  const rank = beat.rank ?? 0;
-  const old = ofGeneration(state, peer, { generation: beat.generation, rank });
-  if (old !== undefined) return old;
-  const step = Math.max(state.workers[rank]?.step ?? 0, beat.step);
-  return { state: withWorker(state, rank, { step, silenceMs: 0 }), actions: [ack], reason: 'alive' };
+  const node = state.nodes[beat.nodeRank];
+  if (node === undefined || node.peer !== peer) return unchanged(state, 'heartbeat of an unknown agent');
+  let heard = withNode(state, { ...node, silenceMs: 0 });
+  if (beat.generation === state.generation)
+    for (const { rank, step, silenceMs } of beat.workers)
+      heard = withWorker(heard, rank, { step: Math.max(step, heard.workers[rank]?.step ?? 0), silenceMs });
+  return { state: heard, actions: [send(peer, { kind: 'ack' })], reason: 'alive' };
 }
 
 // --- workers --------------------------------------------------------------------------------------------------------
@@ -157,14 +153,14 @@ function onWorkerHello(state: CoordinatorState, peer: string, hello: WorkerHello
   const { generation } = state;
   const tooLate: ControlMessage = { kind: 'abort', generation, reason: `generation ${generation} is ending` };
   return {
-    state: withWorker(state, hello.rank, { peer, silenceMs: 0 }),
+    state: withWorker(state, hello.rank, { peer }),
     actions: [state.phase === 'stopping' ? send(peer, tooLate) : welcome(state, peer)],
     reason: `rank ${hello.rank} is up`,
   };
 }
 
 function onWorkerJoin(state: CoordinatorState, peer: string, join: WorkerJoin, nowMs: number): Decision {
-  const joined = withWorker(state, join.rank, { peer, endpoint: join.endpoint, silenceMs: 0 });
+  const joined = withWorker(state, join.rank, { peer, endpoint: join.endpoint });
   if (state.phase === 'stopping') return { state: joined, actions: [], reason: 'the generation is ending' };
   const endpoints = joined.workers.flatMap((worker) => worker.endpoint ?? []);
   const table: ControlMessage = { kind: 'peerTable', generation: state.generation, endpoints };
@@ -327,7 +323,6 @@ function onTick(before: CoordinatorState, nowMs: number): Decision {
     ...before,
     lastTickMs: nowMs,
     nodes: before.nodes.map((node) => node && { ...node, silenceMs: node.silenceMs + passedMs }),
-    workers: before.workers.map((worker) => ({ ...worker, silenceMs: worker.silenceMs + passedMs })),
   };
   if (state.phase === 'gathering') return whileGathering(state, nowMs);
   const lost = state.nodes.find((node) => node !== undefined && node.silenceMs > options.agentTimeoutMs);
@@ -370,7 +365,7 @@ function findSilentWorker(state: CoordinatorState, nowMs: number): Decision | un
       nowMs - state.phaseSinceMs > options.startTimeoutMs
     )
       return fail(worker, 'rendezvous', `the worker did not join within ${options.startTimeoutMs / 1000} s`);
-    if (worker.peer !== undefined && worker.silenceMs > options.workerTimeoutMs)
+    if (worker.silenceMs > options.workerTimeoutMs)
       return fail(
         worker,
         'worker-failed',

@@ -36,7 +36,7 @@ export function judgeExit(message: WorkerExited, worker: WorkerState, nodeRank: 
       rank: message.rank,
       nodeRank,
       host: message.host,
-      step: Math.max(worker.step, message.error?.step ?? 0, worker.failure?.step ?? 0),
+      step: Math.max(worker.step, message.step, message.error?.step ?? 0, worker.failure?.step ?? 0),
       code,
       message: text,
       timeMs: message.error?.timeMs ?? worker.failure?.timeMs ?? message.timeMs,

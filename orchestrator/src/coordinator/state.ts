@@ -38,6 +38,7 @@ export interface WorkerState {
   readonly peer?: string;
   readonly endpoint?: string;
   readonly step: number;
+  /** As its agent counts it. */
   readonly silenceMs: number;
   /** What the worker said before leaving. */
   readonly finished?: Outcome;

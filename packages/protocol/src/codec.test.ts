@@ -40,6 +40,7 @@ const bodies: { [K in MessageKind]: fc.Arbitrary<MessageBodies[K]> } = {
         timeMs: time,
         logPath: text,
         logTail: fc.array(text, { maxLength: 5 }),
+        step: uint,
       }),
       optional: fc.record({ exitCode: uint, signal: text, error: workerError }, { requiredKeys: [] }),
     })
@@ -49,10 +50,11 @@ const bodies: { [K in MessageKind]: fc.Arbitrary<MessageBodies[K]> } = {
   workerJoin: fc.record({ generation: uint, rank: uint, endpoint: text }),
   failure: fc.record({ generation: uint, rank: uint, host: text, error: workerError }),
   finished: fc.record({ generation: uint, rank: uint, outcome }),
-  heartbeat: fc.oneof(
-    fc.record({ nodeRank: uint, generation: uint, step: uint }),
-    fc.record({ rank: uint, generation: uint, step: uint }),
-  ),
+  heartbeat: fc.record({
+    nodeRank: uint,
+    generation: uint,
+    workers: fc.array(fc.record({ rank: uint, step: uint, silenceMs: uint }), { maxLength: 3 }),
+  }),
   welcome: fc.record({ launchId: text, heartbeatIntervalMs: uint, coordinatorTimeoutMs: uint }),
   reject: fc.record({ code, reason: text }),
   startGeneration: fc.record({
@@ -120,8 +122,6 @@ test('an oversized frame is refused without being parsed', () => {
 test('values that the schema allows but the protocol does not are refused', () => {
   const shutdown = encodeMessage({ kind: 'shutdown', exitCode: 0, reason: 'x'.repeat(MAX_TEXT_LENGTH + 1) }, '');
   assert.equal(decodeMessage(shutdown).ok, false);
-  const nobody = encodeMessage({ kind: 'heartbeat', generation: 0, step: 0 }, '');
-  assert.equal(decodeMessage(nobody).ok, false);
   const error: WorkerError = { code: 'internal', message: '', step: 0, timeMs: Number.NaN };
   assert.equal(
     decodeMessage(encodeMessage({ kind: 'failure', generation: 0, rank: 0, host: '', error }, '')).ok,

@@ -107,10 +107,6 @@ function checkMeaning(kind: MessageKind, body: Fields): string | undefined {
       return checkCode(body.code);
     case 'finished':
       return body.outcome === 'completed' || body.outcome === 'stopped' ? undefined : `outcome ${body.outcome}`;
-    case 'heartbeat':
-      return (body.nodeRank === undefined) !== (body.rank === undefined)
-        ? undefined
-        : 'heartbeat of neither or both of agent and worker';
     default:
       return undefined;
   }

@@ -26,6 +26,7 @@ export type {
   StartGeneration,
   StopRequest,
   Welcome,
+  WorkerBeat,
   WorkerError,
   WorkerExited,
   WorkerHello,

@@ -37,6 +37,8 @@ export interface WorkerExited {
   logPath: string;
   /** Last lines of the log, oldest first. */
   logTail: string[];
+  /** The last one its agent heard of. */
+  step: number;
   error?: WorkerError;
 }
 
@@ -73,12 +75,19 @@ export interface Finished {
   outcome: Outcome;
 }
 
-/** Of an agent when `nodeRank` is set, of a worker when `rank` is set. */
+/** Of an agent and all of its workers that have begun to beat. */
 export interface Heartbeat {
-  nodeRank?: number;
-  rank?: number;
+  nodeRank: number;
   generation: number;
+  workers: WorkerBeat[];
+}
+
+export interface WorkerBeat {
+  rank: number;
+  /** Applied optimizer steps. */
   step: number;
+  /** Since the worker was last heard of. */
+  silenceMs: number;
 }
 
 export interface Welcome {

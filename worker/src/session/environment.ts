@@ -22,6 +22,8 @@ export interface WorkerEnvironment {
   readonly host: string;
   /** Process id of the agent; when it is no longer our parent, we must not stay. */
   readonly agentPid: number;
+  /** Descriptor of the pipe to the agent that takes the heartbeats. */
+  readonly heartbeatFd: number;
 }
 
 /** @throws SlipError `rendezvous` when the process was not started by slip-launch */
@@ -56,5 +58,6 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     errorFile: text('TORCHELASTIC_ERROR_FILE'),
     host: text('SLIP_HOST'),
     agentPid: count('SLIP_AGENT_PID'),
+    heartbeatFd: count('SLIP_HEARTBEAT_FD'),
   };
 }

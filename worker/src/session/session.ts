@@ -1,12 +1,13 @@
 // A worker's part in the control plane: joining, finding its peers, telling how far it is, and leaving. Nothing of training.
 
+import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type Logger, SlipError, withDeadline } from '@slip/core';
 import { type ControlMessage, clipText, decodeMessage, encodeMessage, type Outcome } from '@slip/protocol';
 import { Dealer } from 'zeromq';
 import type { WorkerEnvironment } from './environment.js';
 import { writeErrorFile } from './error-file.js';
-import type { BeatOrder, WatchThreadData } from './watch-thread.js';
+import type { WatchThreadData } from './watch-thread.js';
 
 export { readWorkerEnvironment, type WorkerEnvironment } from './environment.js';
 
@@ -68,6 +69,8 @@ class ZeroMqSession implements WorkerSession {
     this.dealer = new Dealer({ linger: 500, maxMessageSize: 1 << 20 });
     this.dealer.connect(environment.coordinator);
     void this.receive();
+    // The first beat before the thread is up: from here on the agent expects them.
+    writeSync(environment.heartbeatFd, '0\n');
     this.thread = this.startWatching();
   }
 
@@ -86,9 +89,6 @@ class ZeroMqSession implements WorkerSession {
     const where = `the coordinator at ${this.environment.coordinator}`;
     const welcome = await withDeadline(answer, JOIN_TIMEOUT_MS, where, 'rendezvous');
     if (welcome.kind === 'reject') throw new SlipError(welcome.code, welcome.reason);
-    if (welcome.kind !== 'welcome') return;
-    const { heartbeatIntervalMs, coordinatorTimeoutMs } = welcome;
-    this.thread.postMessage({ heartbeatIntervalMs, coordinatorTimeoutMs } satisfies BeatOrder);
   }
 
   async exchange(endpoint: string): Promise<string[]> {
@@ -167,11 +167,10 @@ class ZeroMqSession implements WorkerSession {
   }
 
   private startWatching(): Worker {
-    const { coordinator, launchId, generation, rank, agentPid } = this.environment;
-    const step = this.step.buffer as SharedArrayBuffer;
-    const workerData: WatchThreadData = { coordinator, launchId, generation, rank, agentPid, step };
+    const { agentPid, heartbeatFd } = this.environment;
+    const workerData: WatchThreadData = { agentPid, heartbeatFd, step: this.step.buffer as SharedArrayBuffer };
     const thread = new Worker(new URL('./watch-thread.js', import.meta.url), { workerData, name: 'heartbeat' });
-    // The thread never ends by itself; if it breaks, the coordinator hears no more of us and ends the generation.
+    // The thread never ends by itself; if it breaks, the agent hears no more of us and the generation is ended.
     thread.on('error', (error) => this.log.error(`the heartbeat thread failed: ${error.message}`));
     thread.unref();
     return thread;

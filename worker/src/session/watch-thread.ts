@@ -1,58 +1,41 @@
-// A worker's second thread: beats for it while its main thread computes, and ends the process when agent or coordinator
-// are gone. It must work while the main thread is blocked, so it shares nothing with it but the step counter.
+// A worker's second thread: beats for it while its main thread computes, and ends the process when its agent is gone. It
+// must work while the main thread is blocked, so it shares nothing with it but the step; and since threads may be cut off
+// at any point when a process exits, it uses no native library.
 import { writeSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
-import { decodeMessage, encodeMessage, SilenceWatch } from '@slip/protocol';
-import { Dealer } from 'zeromq';
+import { workerData } from 'node:worker_threads';
 
 export interface WatchThreadData {
-  readonly coordinator: string;
-  readonly launchId: string;
-  readonly generation: number;
-  readonly rank: number;
   readonly agentPid: number;
+  /** Pipe to the agent. */
+  readonly heartbeatFd: number;
   /** One Int32: the last reported step. */
   readonly step: SharedArrayBuffer;
 }
 
-/** Posted to the thread once the coordinator has answered: from then on it beats. */
-export interface BeatOrder {
-  readonly heartbeatIntervalMs: number;
-  readonly coordinatorTimeoutMs: number;
-}
+const BEAT_EVERY_MS = 500;
+const CHECK_AGENT_EVERY_MS = 250;
 
-const CHECK_PARENT_EVERY_MS = 250;
+const { agentPid, heartbeatFd, step } = workerData as WatchThreadData;
+const steps = new Int32Array(step);
+beat();
+setInterval(beat, BEAT_EVERY_MS);
+setInterval(() => {
+  if (process.ppid !== agentPid) endProcess();
+}, CHECK_AGENT_EVERY_MS);
 
-function watchAgent({ agentPid }: WatchThreadData): void {
-  setInterval(() => {
-    if (process.ppid !== agentPid) endProcess(`the agent (pid ${agentPid}) is gone`);
-  }, CHECK_PARENT_EVERY_MS);
-}
-
-function beat({ coordinator, launchId, generation, rank, step }: WatchThreadData, order: BeatOrder): void {
-  const steps = new Int32Array(step);
-  const dealer = new Dealer({ linger: 0, maxMessageSize: 1 << 20, sendTimeout: 0 });
-  dealer.connect(coordinator);
-  const silence = new SilenceWatch(order.heartbeatIntervalMs, performance.now());
-  // The agent gives up on a silent coordinator first and ends us in good order; we follow where it could not.
-  const patienceMs = 2 * order.coordinatorTimeoutMs;
-  const beatOnce = (): void => {
-    const message = encodeMessage({ kind: 'heartbeat', rank, generation, step: Atomics.load(steps, 0) }, launchId);
-    dealer.send(message).catch(() => undefined);
-    if (silence.check(performance.now()) > patienceMs)
-      endProcess(`the coordinator has been silent for more than ${patienceMs / 1000} s`);
-  };
-  beatOnce();
-  setInterval(beatOnce, order.heartbeatIntervalMs);
-  void (async () => {
-    for await (const [frame] of dealer) if (frame !== undefined && decodeMessage(frame).ok) silence.heard();
-  })();
+function beat(): void {
+  try {
+    writeSync(heartbeatFd, `${Atomics.load(steps, 0)}\n`);
+  } catch (error) {
+    // A pipe without a reader means a dead agent; a full one (the agent is suspended) costs a beat, no more.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') endProcess();
+  }
 }
 
 /** Takes the process and its descendants down at once: the main thread may be blocked for minutes. */
-function endProcess(reason: string): void {
+function endProcess(): void {
   try {
-    writeSync(2, `[peer-lost] worker leaves: ${reason}\n`);
+    writeSync(2, `[peer-lost] worker leaves: its agent (pid ${agentPid}) is gone\n`);
   } catch {
     // Nobody reads our output any more.
   }
@@ -62,7 +45,3 @@ function endProcess(reason: string): void {
     process.kill(process.pid, 'SIGKILL');
   }
 }
-
-const data = workerData as WatchThreadData;
-watchAgent(data);
-parentPort?.once('message', (order: BeatOrder) => beat(data, order));
