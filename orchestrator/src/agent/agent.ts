@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** Folder of an attempt's logs, when not inside the attempt's folder. */
   readonly logFolder?: (attempt: number) => string;
   readonly logRouting: LogRouting;
+  /** Called before workers are started for the first time. */
+  readonly beforeStart?: () => Promise<void>;
   /** Passed on to the workers beneath their own variables. */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -77,6 +79,7 @@ class Agent {
   private readonly over: Promise<AgentResult>;
   private resolveOver: (result: AgentResult) => void = () => undefined;
   private generation = -1;
+  private numStarts = 0;
   private workers: readonly LocalWorker[] = [];
   /** Largest generation that is not to be started (any more). */
   private abortedGeneration = -1;
@@ -168,6 +171,7 @@ class Agent {
     this.generation = start.generation;
     const ranks = Array.from({ length: nprocPerNode }, (_, localRank) => assignment.firstRank + localRank);
     try {
+      if (this.numStarts++ === 0) await this.options.beforeStart?.();
       const folders = await this.prepareFolders(start.attempt);
       // An abort may have overtaken the making of folders.
       if (start.generation <= this.abortedGeneration) throw new SlipError('stopped', 'ended before it began');

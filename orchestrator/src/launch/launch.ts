@@ -17,6 +17,8 @@ export interface LaunchOptions extends LaunchSettings {
   readonly configHash: string;
   /** JavaScript file of the worker. */
   readonly workerExecutable: string;
+  /** Called on this node once all nodes have agreed on the configuration, before workers are started. */
+  readonly beforeStart?: () => Promise<void>;
   /** Passed on to the workers beneath their own variables. */
   readonly environment: NodeJS.ProcessEnv;
   /** Between SIGTERM and SIGKILL, default 3 s: workers blocked in a collective do not react to SIGTERM. */
@@ -139,6 +141,7 @@ async function runNode(
       ? {}
       : { logFolder: (attempt: number) => path.join(logDir, path.basename(runFolder), `attempt-${attempt}`) }),
     logRouting: options.logRouting,
+    ...(options.beforeStart === undefined ? {} : { beforeStart: options.beforeStart }),
     environment: options.environment,
   };
   try {
