@@ -46,6 +46,7 @@ export class WorkerProcess {
   step = 0;
   private readonly child: ChildProcess;
   private isGone = false;
+  private isSwept = false;
   private hasBeaten = false;
   private silence: SilenceWatch | undefined;
 
@@ -98,7 +99,8 @@ export class WorkerProcess {
 
   /** SIGKILL to the whole group, at once and without waiting: for the very end of the agent. */
   killGroup(): void {
-    if (this.child.pid === undefined) return;
+    // Once the group is known to be empty its number may belong to somebody else.
+    if (this.child.pid === undefined || this.isSwept) return;
     if (!this.isGone) this.wasEnded = true;
     try {
       process.kill(-this.child.pid, 'SIGKILL');
@@ -131,6 +133,7 @@ export class WorkerProcess {
     });
     this.isGone = true;
     this.killGroup();
+    this.isSwept = true;
     // The pipes close when the last holder is gone; a descendant that left the group must not hold us up.
     const streams = [this.child.stdout, this.child.stderr].filter((stream) => stream !== null && !stream.closed);
     const drained = Promise.all(streams.map((stream) => once(stream as Readable, 'close')));

@@ -1,11 +1,11 @@
 // One launch on one node, whole: the coordinator on node 0, this node's agent, and the lines a person sees.
 import { randomUUID } from 'node:crypto';
-import os from 'node:os';
 import path from 'node:path';
 import { ERROR_CODES, type Logger, SlipError } from '@slip/core';
 import { type AgentEdges, type AgentResult, runAgent } from '../agent/agent.js';
 import { type Coordinator, startCoordinator } from '../coordinator/server.js';
 import { renderFailureReport } from './failure-report.js';
+import { refuseIfInUse, thisProcess } from './folder-in-use.js';
 import type { LaunchSettings } from './launch-settings.js';
 import { bindHost, type Endpoint, localAddressTowards, resolveHost } from './network.js';
 import { appendEvent, attemptFolder, claimAttempt, writeCoordinatorFile } from './run-store.js';
@@ -39,6 +39,8 @@ export interface LaunchEdges extends AgentEdges {
  * @throws SlipError `rendezvous` (port in use, coordinator out of reach), or the coordinator's reason for a refusal
  */
 export async function launch(options: LaunchOptions, edges: LaunchEdges): Promise<number> {
+  // A closed terminal or pipe must not end a run that is being asked to save by the SIGHUP that comes with it.
+  for (const stream of [edges.terminal.stdout, edges.terminal.stderr]) stream.on('error', () => undefined);
   const place = await findPlace(options);
   const coordinator = options.nodeRank === 0 ? await openCoordinator(options, place, edges) : undefined;
   try {
@@ -72,6 +74,7 @@ async function findPlace(options: LaunchOptions): Promise<Place> {
 async function openCoordinator(options: LaunchOptions, place: Place, edges: LaunchEdges): Promise<Coordinator> {
   const launchId = randomUUID();
   const { runFolder } = options;
+  await refuseIfInUse(runFolder);
   const coordinator: Coordinator = await startCoordinator(
     {
       runId: options.runId,
@@ -96,8 +99,7 @@ async function openCoordinator(options: LaunchOptions, place: Place, edges: Laun
           endpoint: `tcp://${place.endpoint.host}:${coordinator.port}`,
           launchId,
           runId: options.runId,
-          pid: process.pid,
-          host: os.hostname(),
+          ...(await thisProcess()),
         });
         return attempt;
       },

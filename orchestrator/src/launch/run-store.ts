@@ -24,8 +24,7 @@ export async function claimAttempt(runFolder: string): Promise<number> {
   const attempts = path.join(runFolder, 'attempts');
   try {
     await mkdir(attempts, { recursive: true });
-    const used = (await readdir(attempts)).map(Number).filter(Number.isInteger);
-    let attempt = used.length === 0 ? 0 : Math.max(...used) + 1;
+    let attempt = ((await lastAttempt(runFolder)) ?? -1) + 1;
     while (!(await createFolder(path.join(attempts, String(attempt))))) attempt += 1;
     return attempt;
   } catch (error) {
@@ -33,6 +32,13 @@ export async function claimAttempt(runFolder: string): Promise<number> {
       cause: error,
     });
   }
+}
+
+/** The largest number in use, undefined when there is none. */
+export async function lastAttempt(runFolder: string): Promise<number | undefined> {
+  const names = await readdir(path.join(runFolder, 'attempts')).catch(() => []);
+  const used = names.map(Number).filter(Number.isInteger);
+  return used.length === 0 ? undefined : Math.max(...used);
 }
 
 export function attemptFolder(runFolder: string, attempt: number): string {

@@ -142,10 +142,10 @@ test('a frozen worker is noticed by its missing heartbeat', async (context) => {
 
 test('a blocked main thread is not mistaken for a frozen process', async (context) => {
   const run = new RunFolder(context, { steps: 2, faults: [{ rank: 0, step: 1, what: 'block' }] });
-  const launched = run.launch({ nprocPerNode: 1, workerTimeoutMs: 500 });
+  const launched = run.launch({ nprocPerNode: 1, workerTimeoutMs: 1500 });
   await until(() => run.notes('blocked').length === 1, 'the block');
   const started = performance.now();
-  await until(() => performance.now() - started > 1500, 'three timeouts to pass');
+  await until(() => performance.now() - started > 2500, 'more than the timeout to pass');
   assert.doesNotMatch(launched.output(), /frozen/);
   launched.child.kill('SIGINT');
   await until(() => launched.output().includes('stopping at the next step'), 'the signal to be understood');
@@ -191,6 +191,33 @@ test('kill -9 of the launcher leaves no worker behind, blocked or not, nor a chi
   launched.child.kill('SIGKILL');
   assert.equal(await launched.ended, 'SIGKILL');
   await run.noProcessLeft();
+});
+
+test('a launcher whose terminal is gone still brings its workers to a stop', async (context) => {
+  const run = new RunFolder(context, { steps: 5000 });
+  const launched = run.launch({ nprocPerNode: 1 });
+  await until(() => run.notes('step').length > 0, 'the first step');
+  launched.child.stdout?.destroy();
+  launched.child.stderr?.destroy();
+  launched.child.kill('SIGHUP');
+  assert.equal(await run.endOf(launched), 75);
+  assert.equal(run.events().at(-1)?.event, 'stopped');
+});
+
+test('a second launch in a run folder that is in use is refused; after kill -9 of the first it is not', async (context) => {
+  const run = new RunFolder(context, { steps: 5000 });
+  const first = run.launch({ nprocPerNode: 1 });
+  await until(() => run.notes('step').length > 0, 'the first step');
+  const second = run.launch({ nprocPerNode: 1 });
+  assert.equal(await second.ended, 2, second.output());
+  assert.match(second.output(), new RegExp(`is in use by slip-launch with process id ${first.child.pid}`));
+  first.child.kill('SIGKILL');
+  await first.ended;
+  const third = run.launch({ nprocPerNode: 1 });
+  await until(() => run.notes('environment').length > 1, 'the third to start its worker');
+  await until(() => run.events().length > 1, 'its event');
+  third.child.kill('SIGTERM');
+  assert.equal(await third.ended, 75, third.output());
 });
 
 test('garbage at the rendezvous port is counted and dropped', async (context) => {
