@@ -1,6 +1,7 @@
 // traced tfjs steps compiled to ONNX Runtime.
 export { allGather, allReduceSum, type StepCollectives, type Topology, topology, withTopology } from './collectives.js';
 export { createEagerExecutor } from './execute/eager-executor.js';
+export { createOnnxExecutor, type OnnxExecutorOptions } from './execute/onnx-executor.js';
 export { attention } from './ops/attention.js';
 export { type BatchNormResult, batchNormTrain } from './ops/batch-norm.js';
 export { type Labels, softmaxCrossEntropy, topOneAccuracy } from './ops/cross-entropy.js';
@@ -10,5 +11,8 @@ export { gelu, quickGelu } from './ops/gelu.js';
 export { l2Normalize } from './ops/l2-normalize.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { linear } from './ops/linear.js';
+export type { Segment } from './passes/segment.js';
 export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
 export { tf } from './tfjs.js';
+export type { Graph, GraphNode, Value } from './trace/graph.js';
+export { type TracedStep, traceStep } from './trace/trace-step.js';

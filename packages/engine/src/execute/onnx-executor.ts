@@ -1,0 +1,152 @@
+// Compiles a traced step with ONNX Runtime and runs it in memory bound once; no tfjs at run time.
+import { invariant, SlipError } from '@slip/core';
+import * as ort from 'onnxruntime-node';
+import type { StepCollectives, Topology } from '../collectives.js';
+import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
+import { borderName, lowerSegment } from '../onnx/lower.js';
+import { type Segment, storedAs } from '../passes/segment.js';
+import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
+import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
+import { constantArray } from '../trace/backend.js';
+import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
+import { type TracedStep, traceStep } from '../trace/trace-step.js';
+import { bindMemory, boundArray } from './bindings.js';
+
+export interface OnnxExecutorOptions extends Topology, StepBindings {
+  /** Threads of ONNX Runtime for one operator, at least 1. */
+  readonly threads: number;
+  /** Required where the step has collectives. */
+  readonly collectives?: StepCollectives;
+  /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
+  readonly profilePrefix?: string;
+}
+
+/**
+ * Traces a step, compiles it for the CPU and binds it to memory. `run` blocks the thread while a segment runs: ONNX
+ * Runtime's Node binding has no other way.
+ *
+ * @throws SlipError `unsupported` as `traceStep`; `internal` when bound memory does not fit or collectives are missing
+ */
+export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
+  const traced = traceStep(step, { rank: options.rank, worldSize: options.worldSize });
+  const { collectives } = options;
+  if (traced.collectives.length > 0 && collectives === undefined) {
+    throw new SlipError(
+      'internal',
+      `step '${step.name}' has collectives at world size ${options.worldSize}; pass them`,
+    );
+  }
+  const inputs = bindMemory('input', traced.inputs, options.inputs);
+  const outputs = bindMemory('output', traced.outputs, options.outputs);
+  const memory = new StepMemory(traced, inputs, outputs);
+  const start = performance.now();
+  const compiled: CompiledSegment[] = [];
+  for (const segment of traced.segments) compiled.push(await compile(segment, memory, options));
+  const sessionMs = performance.now() - start;
+
+  return {
+    input: (name) => boundArray('input', inputs, name),
+    output: (name) => boundArray('output', outputs, name),
+    run: async () => {
+      for (const { session, feeds, fetches, after } of compiled) {
+        await session?.run(feeds, fetches);
+        for (const work of after) await work(collectives);
+      }
+    },
+    close: async () => {
+      for (const { session } of compiled.splice(0)) {
+        if (options.profilePrefix !== undefined) session?.endProfiling();
+        await session?.release();
+      }
+    },
+    stats: {
+      nodes: compiled.reduce((sum, { numNodes }) => sum + numNodes, 0),
+      segments: traced.segments.length,
+      collectives: traced.collectives.length,
+      crossingBytes: memory.crossingBytes,
+      traceMs: traced.traceMs,
+      sessionMs,
+    },
+  };
+}
+
+type Work = (collectives: StepCollectives | undefined) => Promise<void> | void;
+
+interface CompiledSegment {
+  /** Absent where a segment has no nodes: only host or wire work. */
+  readonly session?: ort.InferenceSession;
+  readonly feeds: Record<string, ort.Tensor>;
+  readonly fetches: Record<string, ort.Tensor>;
+  readonly after: readonly Work[];
+  readonly numNodes: number;
+}
+
+async function compile(segment: Segment, memory: StepMemory, options: OnnxExecutorOptions): Promise<CompiledSegment> {
+  const after = segment.after.map((node) => bindWork(node, memory));
+  if (segment.outputs.length === 0) return { feeds: {}, fetches: {}, after, numNodes: 0 };
+  const { model, numNodes } = lowerSegment(segment);
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    ...(options.profilePrefix === undefined
+      ? {}
+      : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-segment${segment.level}` }),
+  });
+  const bind = (values: readonly Value[]) =>
+    Object.fromEntries(values.map((value) => [borderName(value), memory.tensor(value)]));
+  return { session, feeds: bind(segment.inputs), fetches: bind(segment.outputs), after, numNodes };
+}
+
+function bindWork(node: GraphNode, memory: StepMemory): Work {
+  const inputs = node.inputs.map((value) => memory.array(value));
+  const outputs = node.outputs.map((value) => memory.array(value));
+  const { kernel } = node;
+  if (kernel.place === 'wire') return (collectives) => runCollective(kernel, collectives, inputs[0]!, outputs[0]!);
+  invariant(kernel.place === 'host', `${kernel.name} runs between segments`);
+  const run: HostKernel['run'] = kernel.run;
+  return () => run(inputs, outputs, { inputs: node.inputs, outputs: node.outputs }, node.attrs);
+}
+
+function runCollective(
+  kernel: CollectiveKernel,
+  collectives: StepCollectives | undefined,
+  input: TypedArray,
+  output: TypedArray,
+): Promise<void> {
+  invariant(collectives !== undefined, 'collectives were given');
+  invariant(input instanceof Float32Array && output instanceof Float32Array, 'collectives carry float32');
+  return kernel.run(collectives, input, output);
+}
+
+/** The memory of every value that is not internal to one segment. */
+class StepMemory {
+  crossingBytes = 0;
+  readonly #arrays = new Map<Value, TypedArray>();
+
+  constructor(traced: TracedStep, inputs: ReadonlyMap<string, TypedArray>, outputs: ReadonlyMap<string, TypedArray>) {
+    for (const { name, value } of traced.graph.inputs) this.#arrays.set(value, inputs.get(name)!);
+    for (const { name, value } of traced.graph.outputs) this.#arrays.set(value, outputs.get(name)!);
+  }
+
+  /** Reshaped values share memory; values that cross a cut get theirs at the first request. */
+  array(value: Value): TypedArray {
+    const stored = this.#arrays.has(value) ? value : storedAs(value);
+    const known = this.#arrays.get(stored);
+    if (known !== undefined) return known;
+    const array = isConstant(stored) ? constantArray(stored) : allocate(stored);
+    if (!isConstant(stored)) this.crossingBytes += array.byteLength;
+    this.#arrays.set(stored, array);
+    return array;
+  }
+
+  tensor(value: Value): ort.Tensor {
+    const array = this.array(value);
+    invariant(array.length === sizeOf(value.shape), 'memory has the size of its value');
+    const dims = [...value.shape];
+    if (array instanceof Float32Array) return new ort.Tensor('float32', array, dims);
+    return array instanceof Int32Array ? new ort.Tensor('int32', array, dims) : new ort.Tensor('bool', array, dims);
+  }
+}

@@ -1,0 +1,31 @@
+// The one table of kernels that a traced step may use; each entry lives with its theme or its op.
+import { COLLECTIVE_KERNELS } from '../collectives.js';
+import { ATTENTION_KERNELS } from '../ops/attention.js';
+import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
+import { EMBEDDING_KERNELS } from '../ops/embedding.js';
+import { GELU_KERNELS } from '../ops/gelu.js';
+import { LAYER_NORM_KERNELS } from '../ops/layer-norm.js';
+import { LINEAR_KERNELS } from '../ops/linear.js';
+import { ELEMENTWISE_KERNELS } from './elementwise.js';
+import type { Kernel } from './kernel.js';
+import { LOOKUP_KERNELS } from './lookup.js';
+import { MATMUL_KERNELS } from './matmul.js';
+import { REDUCE_KERNELS } from './reduce.js';
+import { SHAPE_KERNELS } from './shape.js';
+
+export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
+  [
+    ...ELEMENTWISE_KERNELS,
+    ...REDUCE_KERNELS,
+    ...SHAPE_KERNELS,
+    ...MATMUL_KERNELS,
+    ...LOOKUP_KERNELS,
+    ...LAYER_NORM_KERNELS,
+    ...LINEAR_KERNELS,
+    ...GELU_KERNELS,
+    ...ATTENTION_KERNELS,
+    ...EMBEDDING_KERNELS,
+    ...CROSS_ENTROPY_KERNELS,
+    ...COLLECTIVE_KERNELS,
+  ].map((kernel) => [kernel.name, kernel]),
+);

@@ -1,0 +1,122 @@
+// Collects ONNX nodes and constants while kernels are lowered; equal ones once, unused ones not at all.
+import { ONNX_TYPES } from '../kernels/elementwise.js';
+import type { OnnxAttribute, OnnxEmitter } from '../kernels/kernel.js';
+import type { DType, TypedArray } from '../tensor-type.js';
+import type { AttributeProto, NodeProto, TensorProto } from './model-proto.js';
+
+/** Larger constants are not compared with others. */
+const MAX_COMPARED_BYTES = 4096;
+
+export class Emitter implements OnnxEmitter {
+  readonly #nodes: NodeProto[] = [];
+  readonly #constants: TensorProto[] = [];
+  readonly #known = new Map<string, string[]>();
+  readonly #encoder = new TextEncoder();
+  #numNames = 0;
+
+  op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
+    return this.ops(type, inputs, attributes, { outputs: 1 })[0]!;
+  }
+
+  ops(
+    type: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    options: { readonly outputs: number; readonly domain?: string },
+  ): string[] {
+    const domain = options.domain ?? '';
+    const key = `${domain}.${type}(${inputs.join()})${JSON.stringify(attributes)}:${options.outputs}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const output = Array.from({ length: options.outputs }, () => this.#name());
+    const attribute = Object.entries(attributes).map(([name, value]) => this.#attribute(name, value));
+    this.#nodes.push({ name: `${type}_${output[0]}`, opType: type, domain, input: inputs, output, attribute });
+    this.#known.set(key, output);
+    return output;
+  }
+
+  ints(values: readonly number[]): string {
+    const array = BigInt64Array.from(values, BigInt);
+    return this.#constant(new Uint8Array(array.buffer), [values.length], ONNX_TYPES.int64);
+  }
+
+  scalar(value: number, dtype: DType = 'float32'): string {
+    return this.constant(typedArray([value], dtype), [], dtype);
+  }
+
+  constant(values: TypedArray, shape: readonly number[], dtype: DType): string {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return this.#constant(bytes, shape, ONNX_TYPES[dtype]);
+  }
+
+  /** What the given results need, with each result under the given name. */
+  finish(results: ReadonlyMap<string, string>): { nodes: NodeProto[]; constants: TensorProto[] } {
+    const produced = new Set(this.#nodes.flatMap(({ output }) => output));
+    const renamed = new Map<string, string>();
+    const copies: NodeProto[] = [];
+    for (const [result, name] of results) {
+      if (produced.has(name) && !renamed.has(name)) renamed.set(name, result);
+      // An input, a constant or a result already named: the second name is a copy.
+      else
+        copies.push({
+          name: `copy_${result}`,
+          opType: 'Identity',
+          domain: '',
+          input: [name],
+          output: [result],
+          attribute: [],
+        });
+    }
+    const final = (name: string) => renamed.get(name) ?? name;
+    const needed = new Set([...results.keys(), ...copies.flatMap(({ input }) => input.map(final))]);
+    const nodes: NodeProto[] = [];
+    for (const node of [...this.#nodes].reverse()) {
+      const output = node.output.map(final);
+      if (!output.some((name) => needed.has(name))) continue;
+      const input = node.input.map(final);
+      for (const name of input) needed.add(name);
+      // An absent name tells the runtime not to compute an optional output.
+      nodes.push({ ...node, input, output: trimUnused(output, needed, node.opType) });
+    }
+    const finalCopies = copies.map((copy) => ({ ...copy, input: copy.input.map(final) }));
+    return {
+      nodes: [...nodes.reverse(), ...finalCopies],
+      constants: this.#constants.filter(({ name }) => needed.has(name)),
+    };
+  }
+
+  #constant(rawData: Uint8Array, dims: readonly number[], dataType: number): string {
+    const compared = rawData.length <= MAX_COMPARED_BYTES;
+    const key = compared ? `constant ${dataType} [${dims}] ${Buffer.from(rawData).toString('base64')}` : '';
+    const known = this.#known.get(key);
+    if (compared && known !== undefined) return known[0]!;
+    const name = this.#name();
+    this.#constants.push({ name, dims, dataType, rawData });
+    if (compared) this.#known.set(key, [name]);
+    return name;
+  }
+
+  #attribute(name: string, value: OnnxAttribute): AttributeProto {
+    if (typeof value === 'number') return { name, type: 2, i: value };
+    if (Array.isArray(value)) return { name, type: 7, ints: value };
+    if ('float' in value) return { name, type: 1, f: value.float };
+    if ('string' in value) return { name, type: 3, s: this.#encoder.encode(value.string) };
+    throw new Error(`attribute ${name} has no ONNX type`);
+  }
+
+  #name(): string {
+    return `t${this.#numNames++}`;
+  }
+}
+
+function trimUnused(output: string[], needed: ReadonlySet<string>, opType: string): string[] {
+  if (opType !== 'LayerNormalization') return output;
+  const trimmed = [...output];
+  while (trimmed.length > 1 && !needed.has(trimmed[trimmed.length - 1]!)) trimmed.pop();
+  return trimmed;
+}
+
+function typedArray(values: readonly number[], dtype: DType): TypedArray {
+  if (dtype === 'float32') return Float32Array.from(values);
+  return dtype === 'int32' ? Int32Array.from(values) : Uint8Array.from(values);
+}

@@ -1,0 +1,108 @@
+// Cuts a graph where ranks must talk or the host must work: what runs together, and what crosses the cuts.
+import { invariant } from '@slip/core';
+import { type Graph, type GraphNode, producer, type Value } from '../trace/graph.js';
+
+/** Nodes of one level, followed by the host's and the wire's work that only needs levels up to this one. */
+export interface Segment {
+  readonly level: number;
+  readonly nodes: readonly GraphNode[];
+  /** Values computed earlier (or inputs of the step) that the nodes read. */
+  readonly inputs: readonly Value[];
+  /** Values computed here that live on: read by a later level, by the host or the wire, or outputs of the step. */
+  readonly outputs: readonly Value[];
+  /** Collectives and host work, in the order of the trace: the same on every rank. */
+  readonly after: readonly GraphNode[];
+}
+
+/** The memory that a value's elements are in: a reshape shares that of what it reshapes. */
+export function storedAs(value: Value): Value {
+  const reshape = producer(value, 'Reshape');
+  return reshape === undefined ? value : storedAs(reshape.inputs[0]!);
+}
+
+/**
+ * A value's level is the highest of those it is made from; what the wire or the host makes from level L has level L + 1.
+ * Without collectives (world size 1) there is one segment.
+ */
+export function segment(graph: Graph): readonly Segment[] {
+  const levels = assignLevels(graph);
+  const levelOf = (value: Value) => levels.get(value) ?? 0;
+  const lastLevel = graph.nodes.reduce((last, node) => Math.max(last, nodeLevel(node, levelOf)), 0);
+  const drafts = Array.from({ length: lastLevel + 1 }, (_, level) => new Draft(level, levelOf));
+  for (const node of graph.nodes) {
+    const draft = drafts[nodeLevel(node, levelOf)]!;
+    if (node.kernel.place === 'graph') draft.add(node);
+    else draft.after.push(node);
+  }
+
+  // What outlives its segment, known once every reader is placed.
+  const kept = new Set(graph.outputs.map(({ value }) => value));
+  for (const draft of drafts) {
+    for (const value of draft.inputs) kept.add(value);
+    for (const node of draft.after) for (const value of node.inputs) kept.add(storedAs(value));
+  }
+  return drafts.map((draft) => draft.finish(kept));
+}
+
+function nodeLevel(node: GraphNode, levelOf: (value: Value) => number): number {
+  return node.inputs.reduce((level, value) => Math.max(level, levelOf(value)), 0);
+}
+
+function assignLevels(graph: Graph): ReadonlyMap<Value, number> {
+  const levels = new Map<Value, number>();
+  for (const node of graph.nodes) {
+    const level = nodeLevel(node, (value) => levels.get(value) ?? 0);
+    for (const value of node.outputs) levels.set(value, node.kernel.place === 'graph' ? level : level + 1);
+  }
+  return levels;
+}
+
+/** One segment while nodes are added to it. */
+class Draft {
+  readonly after: GraphNode[] = [];
+  readonly inputs = new Set<Value>();
+  readonly level: number;
+  readonly #levelOf: (value: Value) => number;
+  readonly #nodes: GraphNode[] = [];
+  readonly #computed = new Set<Value>();
+  readonly #localReshapes = new Map<Value, Value>();
+
+  constructor(level: number, levelOf: (value: Value) => number) {
+    this.level = level;
+    this.#levelOf = levelOf;
+  }
+
+  add(node: GraphNode): void {
+    const inputs = node.inputs.map((value) => this.#local(value));
+    const changed = inputs.some((value, index) => value !== node.inputs[index]);
+    this.#nodes.push(changed ? { ...node, inputs } : node);
+    for (const value of node.outputs) this.#computed.add(value);
+  }
+
+  finish(kept: ReadonlySet<Value>): Segment {
+    const { level, after } = this;
+    const outputs = [...this.#computed].filter((value) => kept.has(value));
+    return { level, nodes: this.#nodes, inputs: [...this.inputs], outputs, after };
+  }
+
+  /** The value as this segment sees it. A reshape from an earlier segment is repeated here, not stored a second time. */
+  #local(value: Value): Value {
+    const { source } = value;
+    if (source.kind === 'constant' || source.kind === 'fill' || this.#computed.has(value)) return value;
+    const reshape = producer(value, 'Reshape');
+    if (reshape === undefined || this.#levelOf(value) === this.level) {
+      invariant(source.kind === 'input' || this.#levelOf(value) <= this.level, 'a value is made before it is used');
+      this.inputs.add(value);
+      return value;
+    }
+    const known = this.#localReshapes.get(value);
+    if (known !== undefined) return known;
+    const input = this.#local(reshape.inputs[0]!);
+    const outputs: Value[] = [];
+    const node: GraphNode = { ...reshape, inputs: [input], outputs };
+    outputs.push({ ...value, source: { kind: 'node', node, index: 0 } });
+    this.#nodes.push(node);
+    this.#localReshapes.set(value, outputs[0]!);
+    return outputs[0]!;
+  }
+}

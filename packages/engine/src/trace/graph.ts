@@ -1,0 +1,90 @@
+// The recorded form of a step: values and the kernels that make them, in the order they were called; not ONNX.
+import { invariant } from '@slip/core';
+import type { Kernel } from '../kernels/kernel.js';
+import { KERNELS } from '../kernels/table.js';
+import type { TensorType, TypedArray } from '../tensor-type.js';
+import type { tf } from '../tfjs.js';
+
+export type Attributes = tf.NamedAttrMap;
+
+/** A tensor of the step. `fill` is a constant of one repeated number, kept as that number. */
+export interface Value extends TensorType {
+  readonly id: number;
+  readonly source:
+    | { readonly kind: 'input'; readonly name: string }
+    | { readonly kind: 'constant'; readonly values: TypedArray }
+    | { readonly kind: 'fill'; readonly fill: number }
+    | { readonly kind: 'node'; readonly node: GraphNode; readonly index: number };
+}
+
+export interface GraphNode {
+  readonly kernel: Kernel;
+  readonly inputs: readonly Value[];
+  readonly attrs: Attributes;
+  readonly outputs: readonly Value[];
+}
+
+export interface NamedValue {
+  readonly name: string;
+  readonly value: Value;
+}
+
+/** Nodes are in topological order: the order of the calls. */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly NamedValue[];
+  readonly nodes: readonly GraphNode[];
+  readonly outputs: readonly NamedValue[];
+}
+
+/** Appends values and nodes to a graph. */
+export class GraphBuilder {
+  readonly inputs: NamedValue[] = [];
+  readonly nodes: GraphNode[] = [];
+  #numValues = 0;
+
+  input(name: string, type: TensorType): Value {
+    const value = this.#value(type, { kind: 'input', name });
+    this.inputs.push({ name, value });
+    return value;
+  }
+
+  /** Keeps `values`: the caller must not change them. */
+  constant(type: TensorType, values: TypedArray): Value {
+    return this.#value(type, { kind: 'constant', values });
+  }
+
+  fill(type: TensorType, fill: number): Value {
+    return this.#value(type, { kind: 'fill', fill });
+  }
+
+  node(kernelName: string, inputs: readonly Value[], attrs: Attributes): readonly Value[] {
+    const kernel = KERNELS.get(kernelName);
+    invariant(kernel !== undefined, `kernel ${kernelName} is in the table`);
+    const outputs: Value[] = [];
+    const node: GraphNode = { kernel, inputs, attrs, outputs };
+    kernel.infer(inputs, attrs).forEach((type, index) => {
+      outputs.push(this.#value(type, { kind: 'node', node, index }));
+    });
+    this.nodes.push(node);
+    return outputs;
+  }
+
+  build(name: string, outputs: readonly NamedValue[]): Graph {
+    return { name, inputs: this.inputs, nodes: this.nodes, outputs };
+  }
+
+  #value({ shape, dtype }: TensorType, source: Value['source']): Value {
+    return { id: this.#numValues++, shape, dtype, source };
+  }
+}
+
+/** The node that makes a value, when it is of the given kernel. */
+export function producer(value: Value, kernelName: string): GraphNode | undefined {
+  const { source } = value;
+  return source.kind === 'node' && source.node.kernel.name === kernelName ? source.node : undefined;
+}
+
+export function isConstant({ source }: Value): boolean {
+  return source.kind === 'constant' || source.kind === 'fill';
+}
