@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { parseErrorFile, readErrorFile, readLogTail } from './error-file.js';
+import { parseErrorFile, readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { parseStreamMap, routeStreams } from './log-routing.js';
 
 function shown(routing: Parameters<typeof routeStreams>[0], rank: number, localRank: number): string {
@@ -64,6 +64,19 @@ test('error files of ours and of torchrun are understood, others are no error', 
   });
   for (const wrong of ['', '{"message": {"mess', 'null', '[]', '{"message": 3}'])
     assert.equal(parseErrorFile(wrong), undefined);
+});
+
+test('an uncaught error is found in the log when there is no error file', async (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-uncaught-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'log');
+  writeFileSync(
+    file,
+    'Error: an old one, handled\n\nTypeError [ERR_X]: a is not b\n    at main.js:3:4\n\nNode.js v20\n',
+  );
+  assert.equal(await readUncaughtError(file), 'TypeError [ERR_X]: a is not b');
+  writeFileSync(file, 'loss 3 Error: not at the start\n');
+  assert.equal(await readUncaughtError(file), undefined);
 });
 
 test('the tail of a log is its last five lines with something in them', async (context) => {

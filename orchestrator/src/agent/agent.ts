@@ -4,9 +4,17 @@ import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { invariant, type Logger, SlipError } from '@slip/core';
-import type { AgentHello, ControlMessage, Heartbeat, StartGeneration, WorkerExited } from '@slip/protocol';
+import {
+  type AgentHello,
+  type ControlMessage,
+  clipText,
+  type Heartbeat,
+  type StartGeneration,
+  type WorkerError,
+  type WorkerExited,
+} from '@slip/protocol';
 import { CoordinatorLink } from './coordinator-link.js';
-import { readErrorFile, readLogTail } from './error-file.js';
+import { readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { type LogRouting, routeStreams } from './log-routing.js';
 import { HEARTBEAT_FD, type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
 import { workerEnvironment } from './worker-variables.js';
@@ -238,15 +246,7 @@ class Agent {
   ) {
     const { start, rank, exit } = of;
     const logPath = rankFile(of.logs, rank, 'log');
-    const error =
-      exit.spawnError === undefined
-        ? await readErrorFile(rankFile(of.errors, rank, 'json'))
-        : {
-            code: 'rendezvous' as const,
-            message: `cannot start the worker: ${exit.spawnError}`,
-            step: 0,
-            timeMs: exit.timeMs,
-          };
+    const error = await this.accountOf(exit, rankFile(of.errors, rank, 'json'), logPath);
     const message: WorkerExited = {
       generation: start.generation,
       rank,
@@ -261,6 +261,17 @@ class Agent {
       ...(error === undefined ? {} : { error }),
     };
     this.link.send({ kind: 'workerExited', ...message });
+  }
+
+  /** The worker's own account of its failure, or the nearest thing to it. */
+  private async accountOf(exit: WorkerExit, errorFile: string, logPath: string): Promise<WorkerError | undefined> {
+    const { exitCode, signal, spawnError, timeMs } = exit;
+    if (spawnError !== undefined)
+      return { code: 'rendezvous', message: `cannot start the worker: ${spawnError}`, step: 0, timeMs };
+    const own = await readErrorFile(errorFile);
+    if (own !== undefined || (exitCode !== 1 && signal !== 'SIGABRT')) return own;
+    const message = await readUncaughtError(logPath).catch(() => undefined);
+    return message === undefined ? undefined : { code: 'internal', message: clipText(message), step: 0, timeMs };
   }
 
   private reportNotStarted(start: StartGeneration, rank: number, error: SlipError): void {

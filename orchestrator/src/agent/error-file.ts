@@ -37,8 +37,22 @@ export function parseErrorFile(text: string): WorkerError | undefined {
   };
 }
 
+/**
+ * What a process that died before it could write an error file said last: Node's line for an uncaught error or for a full
+ * heap. Undefined when there is none.
+ */
+export async function readUncaughtError(logFile: string): Promise<string | undefined> {
+  const lines = await readLastLines(logFile);
+  return lines.findLast((line) => /^(Uncaught )?(\w*Error( \[\w+\])?|FATAL ERROR): ./.test(line));
+}
+
 /** The last lines of a log that have something in them, oldest first; empty when there is no log. */
 export async function readLogTail(file: string): Promise<string[]> {
+  const lines = await readLastLines(file);
+  return lines.slice(-TAIL_LINES).map((line) => clipText(line, 300));
+}
+
+async function readLastLines(file: string): Promise<string[]> {
   const handle = await open(file, 'r').catch(() => undefined);
   if (handle === undefined) return [];
   try {
@@ -46,11 +60,7 @@ export async function readLogTail(file: string): Promise<string[]> {
     const length = Math.min(size, TAIL_BYTES);
     const { buffer } = await handle.read(Buffer.alloc(length), 0, length, size - length);
     const lines = buffer.toString('utf8').split('\n');
-    return lines
-      .map((line) => line.trimEnd())
-      .filter((line) => line !== '')
-      .slice(-TAIL_LINES)
-      .map((line) => clipText(line, 300));
+    return lines.map((line) => line.trimEnd()).filter((line) => line !== '');
   } finally {
     await handle.close();
   }

@@ -57,6 +57,7 @@ test('switches can be turned off', () => {
 test('mistakes are named, with the nearest valid flag', () => {
   for (const [line, message] of [
     ['--nprocs 2', /unknown flag --nprocs; did you mean --nproc\?/],
+    ['--nprcs 2', /unknown flag --nprcs; did you mean --nproc\?/],
     ['--max_restart 2', /unknown flag --max_restart; did you mean --max-restarts\?/],
     ['--mdoel=x', /unknown flag --mdoel; did you mean --model\?/],
     ['--qwertyuiop', /unknown flag --qwertyuiop; see --help/],

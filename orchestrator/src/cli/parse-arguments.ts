@@ -74,7 +74,8 @@ export function flagsFromEnvironment(
 /** The closest of `names`, if any is close enough to be meant. */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.min(4, Math.max(1, Math.floor(name.length / 3))) + 1;
+  const farthest = name.length < 4 ? 1 : Math.min(4, Math.max(2, Math.floor(name.length / 3)));
+  let bestDistance = farthest + 1;
   for (const candidate of names) {
     const distance = editDistance(name, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
