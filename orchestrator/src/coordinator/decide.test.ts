@@ -329,8 +329,10 @@ test('a signal before training began ends the workers without asking them', () =
   const coordinator = new Coordinator().hello(0).join(0);
   coordinator.hear('agent0', { kind: 'stopRequest', nodeRank: 0, signal: 'SIGTERM', force: false });
   assert.ok(coordinator.sentTo('agent0').includes('abort'));
-  coordinator.exit(0, { signal: 'SIGTERM', killedByAgent: true }).exit(1, { signal: 'SIGTERM', killedByAgent: true });
+  coordinator.exit(0, { exitCode: 5, killedByAgent: true, error: errorOf('peer-lost', 'told to leave', 3) });
+  coordinator.exit(1, { signal: 'SIGTERM', killedByAgent: true });
   assert.equal(coordinator.ended()?.exitCode, 75);
+  assert.equal(coordinator.report(), undefined, 'a worker that was told to leave is no failure');
   assert.match(coordinator.ended()?.reason ?? '', /before training began/);
   const gathering = new Coordinator({ numNodes: 2 }).hello(0);
   gathering.hear('agent0', { kind: 'stopRequest', nodeRank: 0, signal: 'SIGTERM', force: false });

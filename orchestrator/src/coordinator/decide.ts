@@ -210,6 +210,9 @@ function abort(state: CoordinatorState, nowMs: number, reason: string): Decision
 function conclude(state: CoordinatorState, nowMs: number): Decision {
   const failures = state.workers.flatMap((worker) => worker.failure ?? []);
   const root = rootCause(failures);
+  // Workers that were told to leave before they had begun may complain about it.
+  if (state.stopRequested?.inPhase === 'starting')
+    return end(state, { exitCode: ERROR_CODES.stopped, event: 'stopped', reason: STOPPED_EARLY }, nowMs);
   if (root === undefined) return concludeWithoutFailure(state, nowMs);
 
   const reached = Math.max(0, ...state.workers.map((worker) => worker.step), root.step);
@@ -233,8 +236,8 @@ function conclude(state: CoordinatorState, nowMs: number): Decision {
   };
 
   const { maxRestarts } = state.options;
-  if (state.stopRequested?.afterFailure === true && isRetryable(root.code))
-    return end(judged, { exitCode: ERROR_CODES.stopped, event: 'stopped', reason: STOPPED_EARLY }, nowMs);
+  if (state.stopRequested?.inPhase === 'stopping' && isRetryable(root.code))
+    return end(judged, { exitCode: ERROR_CODES.stopped, event: 'stopped', reason: STOPPED_BETWEEN }, nowMs);
   if (state.stopRequested !== undefined)
     return giveUp(finalExitCode(root), 'not restarted, because a stop was asked for');
   if (!isRetryable(root.code)) return giveUp(finalExitCode(root), `a restart cannot mend [${root.code}]`);
@@ -254,6 +257,7 @@ function conclude(state: CoordinatorState, nowMs: number): Decision {
   };
 }
 
+const STOPPED_BETWEEN = 'stopped instead of restarted; the same command continues from the last checkpoint';
 const STOPPED_EARLY = 'stopped before training began; the same command starts it again';
 
 function concludeWithoutFailure(state: CoordinatorState, nowMs: number): Decision {
@@ -275,7 +279,7 @@ function onStopRequest(state: CoordinatorState, request: StopRequest, nowMs: num
       nowMs,
     );
   const notice: CoordinatorAction = { type: 'notice', text: `${signal} at node ${request.nodeRank}: stopping` };
-  const asked = { ...state, stopRequested: { signal, afterFailure: state.phase === 'stopping' } };
+  const asked = { ...state, stopRequested: { signal, inPhase: state.phase } };
   switch (state.phase) {
     case 'gathering': {
       const ending = end(asked, { exitCode: ERROR_CODES.stopped, event: 'stopped', reason: STOPPED_EARLY }, nowMs);

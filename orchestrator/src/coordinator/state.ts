@@ -82,7 +82,7 @@ export interface CoordinatorState {
   readonly generation: number;
   /** By rank. */
   readonly workers: readonly WorkerState[];
-  readonly stopRequested?: { readonly signal: string; readonly afterFailure: boolean };
+  readonly stopRequested?: { readonly signal: string; readonly inPhase: Phase };
   /** Largest step any generation of this launch reported. */
   readonly bestStep: number;
   /** Failures in a row during which `bestStep` did not grow. */
