@@ -1,0 +1,92 @@
+// Reads safetensors files: the header alone, or the tensors straight into memory that the caller owns.
+import { type FileHandle, open } from 'node:fs/promises';
+import { SlipError } from '@slip/core';
+import { bytesOf, type TensorArray } from './named-tensor.js';
+import {
+  LENGTH_BYTES,
+  parseHeader,
+  parseHeaderLength,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from './safetensors-header.js';
+
+/**
+ * Says where a tensor goes: an array of the same type and element count, or undefined to skip it.
+ * @param dtype the format's name; only `F32` and `I64` can be read, others can be skipped
+ */
+export type TensorResolver = (name: string, dtype: string, shape: readonly number[]) => TensorArray | undefined;
+
+/** One read call moves at most this much: the system refuses more than 2 GiB. */
+const READ_BYTES = 64 << 20;
+
+/** @throws SlipError `checkpoint` when the header is missing, damaged or does not describe the file */
+export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
+  return withFile(file, (handle) => readHeader(file, handle));
+}
+
+/**
+ * Fills the arrays that `resolve` names, in the order of the data in the file.
+ * @throws SlipError `checkpoint` for a damaged file, an array that does not fit, a type that cannot be read; what
+ *   `resolve` throws passes through. Arrays may be partly filled then.
+ */
+export async function readSafetensorsInto(file: string, resolve: TensorResolver): Promise<void> {
+  await withFile(file, async (handle) => {
+    const header = await readHeader(file, handle);
+    for (const entry of header.tensors) {
+      const target = resolve(entry.name, entry.dtype, entry.shape);
+      if (target === undefined) continue;
+      checkTarget(file, entry, target);
+      await readFully(file, handle, bytesOf(target), entry.begin);
+    }
+  });
+}
+
+async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, 'r');
+  } catch (error) {
+    throw new SlipError('checkpoint', `cannot open ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    return await use(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readHeader(file: string, handle: FileHandle): Promise<SafetensorsHeader> {
+  const { size } = await handle.stat();
+  const lengthBytes = new Uint8Array(Math.min(LENGTH_BYTES, size));
+  await readFully(file, handle, lengthBytes, 0);
+  const json = new Uint8Array(parseHeaderLength(file, lengthBytes, size));
+  await readFully(file, handle, json, LENGTH_BYTES);
+  return parseHeader(file, json, size);
+}
+
+function checkTarget(file: string, { name, dtype, shape, begin, end }: SafetensorsEntry, target: TensorArray): void {
+  if (dtype !== 'F32' && dtype !== 'I64') {
+    throw new SlipError(
+      'checkpoint',
+      `${name} in ${file} is ${dtype}; only F32 and I64 can be read, convert the file first`,
+    );
+  }
+  const kind = target instanceof Float32Array ? 'F32' : 'I64';
+  if (kind !== dtype || target.byteLength !== end - begin) {
+    throw new SlipError(
+      'checkpoint',
+      `${name} in ${file} is ${dtype} [${shape}], it was to be read into ${target.length} elements of ${kind}`,
+    );
+  }
+}
+
+async function readFully(file: string, handle: FileHandle, target: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < target.length) {
+    const length = Math.min(READ_BYTES, target.length - done);
+    const { bytesRead } = await handle.read(target, done, length, position + done);
+    if (bytesRead === 0)
+      throw new SlipError('checkpoint', `${file} ended at byte ${position + done} while it was read`);
+    done += bytesRead;
+  }
+}
