@@ -3,9 +3,15 @@
 // The whole package is imported, because `@tensorflow/tfjs-core` alone registers no gradients under Node.
 import * as tf from '@tensorflow/tfjs';
 
+useCpuBackend();
 skipInstallationBanner();
 
 export { tf };
+
+/** Chosen at once: tfjs' own lazy choice would construct the backend a second time. */
+function useCpuBackend(): void {
+  if (tf.getBackend() === undefined) void tf.setBackend('cpu');
+}
 
 /**
  * The CPU backend prints an advertisement for tfjs-node at its first write when it sees Node. One write with that sight

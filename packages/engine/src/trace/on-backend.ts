@@ -4,7 +4,7 @@ import { tf } from '../tfjs.js';
 
 /** tfjs' current backend is global state: only synchronous functions may run under another one. */
 export function onBackend<T>(name: string, fn: () => T): T {
-  const previous = tf.getBackend() ?? 'cpu';
+  const previous = tf.getBackend();
   activate(name);
   try {
     return fn();
