@@ -11,6 +11,7 @@ export { gelu, quickGelu } from './ops/gelu.js';
 export { l2Normalize } from './ops/l2-normalize.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { linear } from './ops/linear.js';
+export { valueAndGradients } from './ops/value-and-gradients.js';
 export type { Segment } from './passes/segment.js';
 export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
 export { tf } from './tfjs.js';
