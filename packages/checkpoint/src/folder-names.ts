@@ -14,11 +14,15 @@ export type FolderRole =
   | { kind: 'temporary'; step: number; pid: number; host: string }
   /** On its way out. */
   | { kind: 'removed'; step: number }
+  /** A `latest` or `best` that was cut off before it took its name. */
+  | { kind: 'pointer-leftover' }
   | { kind: 'other' };
 
+const POINTER_LEFTOVER = /^\.(?:latest|best)\.(?:\d+\.)?tmp$/;
 const PATTERN = /^step-(\d{8,15})(?:\.(?:(replaced|removed)|tmp-(\d+)-([A-Za-z0-9_-]+)))?$/;
 
 export function roleOf(name: string): FolderRole {
+  if (POINTER_LEFTOVER.test(name)) return { kind: 'pointer-leftover' };
   const match = PATTERN.exec(name);
   if (match === null) return { kind: 'other' };
   const step = Number(match[1]);

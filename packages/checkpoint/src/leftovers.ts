@@ -12,7 +12,7 @@ export async function clearLeftovers(folder: string, host: string): Promise<void
   for (const name of await readdir(folder)) {
     const role = roleOf(name);
     const place = path.join(folder, name);
-    if (role.kind === 'removed') await rm(place, { recursive: true, force: true });
+    if (role.kind === 'removed' || role.kind === 'pointer-leftover') await rm(place, { recursive: true, force: true });
     if (role.kind === 'replaced') await settleReplaced(folder, place, role.step);
     if (role.kind === 'temporary' && (await isAbandoned(place, role, host))) {
       await rm(place, { recursive: true, force: true });

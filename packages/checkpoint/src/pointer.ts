@@ -8,7 +8,7 @@ export type PointerName = 'latest' | 'best';
 
 /** A relative symbolic link, or a one-line file on file systems without links. */
 export async function setPointer(folder: string, pointer: PointerName, target: string): Promise<void> {
-  const temporary = path.join(folder, `.${pointer}.${process.pid}.tmp`);
+  const temporary = path.join(folder, `.${pointer}.tmp`);
   await rm(temporary, { force: true });
   try {
     await symlink(target, temporary, 'dir');
