@@ -1,9 +1,13 @@
+// The shape of a flag as the command line understands it. Task flags come from @slip/config in the same shape.
 export interface FlagDefinition {
-  name: string;
-  alias?: string[];
-  type: 'string' | 'number' | 'boolean' | 'array';
-  description: string;
-  default?: unknown;
-  group?: string;
-  hidden?: boolean;
+  /** Kebab-case, without dashes. */
+  readonly name: string;
+  readonly alias?: readonly string[];
+  readonly type: 'string' | 'number' | 'boolean' | 'array';
+  readonly description: string;
+  readonly default?: unknown;
+  /** Title under which the help page lists it. */
+  readonly group?: string;
+  /** Accepted, but on no help page. */
+  readonly hidden?: boolean;
 }

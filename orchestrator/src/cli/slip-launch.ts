@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PRETRAIN_FLAGS } from '@slip/config/flags';
+import { PRETRAIN_FLAGS } from '@slip/config';
 import { createLogger, type Logger, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
@@ -123,6 +123,7 @@ function pick(
   flags: Readonly<Record<string, unknown>>,
   definitions: readonly FlagDefinition[],
 ): Record<string, unknown> {
-  const names = new Set(definitions.map(({ name }) => name));
+  const own = new Set(CLI_FLAGS.map(({ name }) => name));
+  const names = new Set(definitions.map(({ name }) => name).filter((name) => !own.has(name)));
   return Object.fromEntries(Object.entries(flags).filter(([name]) => names.has(name)));
 }
