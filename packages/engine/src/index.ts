@@ -1,4 +1,6 @@
 // traced tfjs steps compiled to ONNX Runtime.
+import './ops/tile-gradient.js';
+
 export { allGather, allReduceSum, type StepCollectives, type Topology, topology, withTopology } from './collectives.js';
 export { createEagerExecutor } from './execute/eager-executor.js';
 export { createOnnxExecutor, type OnnxExecutorOptions } from './execute/onnx-executor.js';

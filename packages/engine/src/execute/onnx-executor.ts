@@ -91,6 +91,8 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
+    // The pattern is one block planned after the first run, beside the memory of that run: twice the peak for no speed.
+    enableMemPattern: false,
     ...(options.profilePrefix === undefined
       ? {}
       : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-segment${segment.level}` }),

@@ -18,6 +18,12 @@ const RANDOM_OPS = new Set(
   ),
 );
 
+/** What to do where a kernel is left out on purpose. */
+const INSTEAD = new Map([
+  ['UnsortedSegmentSum', "it is the gradient of tf.gather; look rows up with the engine's embedding()"],
+  ['FloorDiv', 'it is the division of two int32 tensors; cast one to float32'],
+]);
+
 interface Recording {
   readonly stepName: string;
   readonly builder: GraphBuilder;
@@ -75,8 +81,9 @@ export class TraceBackend extends tf.KernelBackend {
     if (!KERNELS.has(kernelName)) {
       throw new SlipError(
         'unsupported',
-        `step '${stepName}' uses the tfjs kernel '${kernelName}', which cannot be traced; use other ops, ` +
-          `or add an entry for it to the table in the engine's kernels folder`,
+        `step '${stepName}' uses the tfjs kernel '${kernelName}', which cannot be traced; ` +
+          (INSTEAD.get(kernelName) ??
+            "use other ops, or add an entry for it to the table in the engine's kernels folder"),
         { details: { kernel: kernelName } },
       );
     }

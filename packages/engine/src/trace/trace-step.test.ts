@@ -17,6 +17,14 @@ test('an unsupported kernel is named', () => {
   assert.throws(() => traceStep(step), { code: 'unsupported', message: /step 'test' uses the tfjs kernel 'Cumsum'/ });
 });
 
+test('the gradient of gather is refused with the op to use instead', () => {
+  const step = testStep(VECTOR, ({ x }) => {
+    const { grads } = tf.valueAndGrads((x: tf.Tensor) => tf.sum(tf.gather(x, tf.tensor1d([1, 1], 'int32'))))([x!]);
+    return { gradient: grads[0]! };
+  });
+  assert.throws(() => traceStep(step), { code: 'unsupported', message: /'UnsortedSegmentSum'.*embedding\(\)/ });
+});
+
 test('reading a value is refused and the way of reading is named', () => {
   const reads: Array<[RegExp, (x: tf.Tensor) => unknown]> = [
     [/\[2,3\].*dataSync\(\) or arraySync\(\)/, (x) => x.dataSync()],
