@@ -1,2 +1,4 @@
-// metric sinks: JSON lines, TensorBoard, log.txt, progress.
-export {};
+// What a run reports and where: JSON lines, TensorBoard, log.txt, console, Weights & Biases, and a page to look at.
+export { createRunMetrics, type RunMetrics, type RunMetricsOptions } from './run-metrics.js';
+export type { WandbOptions } from './sinks/wandb-sink.js';
+export type { EvaluationRecord, Family, StepRecord } from './step-record.js';

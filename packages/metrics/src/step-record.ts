@@ -1,0 +1,46 @@
+// What a run reports: one record a step, one a validation, one an epoch. Types and the metrics of each family, no output.
+
+/** Model families of the reference; each has metrics of its own. */
+export type Family = 'CLIP' | 'SIMCLR' | 'SLIP';
+
+export interface StepRecord {
+  /** Optimizer steps applied, this one included: from 1. */
+  readonly step: number;
+  /** From 0. */
+  readonly epoch: number;
+  /** Within the epoch, from 0. */
+  readonly iteration: number;
+  readonly lr: number;
+  /** Whole loss, not divided by the number of accumulated micro-batches. */
+  readonly loss: number;
+  readonly clip_loss?: number;
+  /** Percent. */
+  readonly clip_acc?: number;
+  readonly ssl_loss?: number;
+  /** Percent. */
+  readonly ssl_acc?: number;
+  /** Exponentiated; 0 or absent for SimCLR. */
+  readonly logit_scale?: number;
+  /** Over all ranks. */
+  readonly imagesPerSecond: number;
+  /** Wall time of the step, milliseconds. */
+  readonly stepMs: number;
+  /** Of these, waiting for data. */
+  readonly dataWaitMs: number;
+  /** Of these, in collectives. */
+  readonly commMs: number;
+  /** Memory of this process. */
+  readonly memoryBytes: number;
+}
+
+/** Figures of a validation; `step` tells where on the curves it stands. Percents from 0 to 100. */
+export type EvaluationRecord = { readonly step: number } & Readonly<Record<string, number>>;
+
+export type LossMetric = 'loss' | 'clip_loss' | 'ssl_loss' | 'clip_acc' | 'ssl_acc';
+
+/** Metrics of a family in the reference's order. */
+export const FAMILY_METRICS: Readonly<Record<Family, readonly LossMetric[]>> = {
+  CLIP: ['loss', 'clip_loss', 'clip_acc'],
+  SIMCLR: ['loss', 'ssl_loss', 'ssl_acc'],
+  SLIP: ['loss', 'clip_loss', 'ssl_loss', 'clip_acc', 'ssl_acc'],
+};
