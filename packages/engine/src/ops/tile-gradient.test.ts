@@ -38,7 +38,7 @@ test('gradients of tile match finite differences and are the same compiled', asy
 });
 
 test('a token repeated over a batch costs one sum in the backward pass', () => {
-  const step = testStep({ token: { shape: [1, 1, 4] }, w: { shape: [9, 2, 4] } }, ({ token, w }) => {
+  const step = testStep({ token: { shape: [1, 1, 4] }, w: { shape: [9, 1, 4] } }, ({ token, w }) => {
     const { grads } = tf.valueAndGrads((t: tf.Tensor) => tf.sum(tf.mul(tf.tile(t, [9, 1, 1]), w!)))([token!]);
     return { gradient: grads[0]! };
   });

@@ -19,7 +19,9 @@ test('an unsupported kernel is named', () => {
 
 test('the gradient of gather is refused with the op to use instead', () => {
   const step = testStep(VECTOR, ({ x }) => {
-    const { grads } = tf.valueAndGrads((x: tf.Tensor) => tf.sum(tf.gather(x, tf.tensor1d([1, 1], 'int32'))))([x!]);
+    const { grads } = tf.valueAndGrads((x: tf.Tensor) => tf.sum(tf.square(tf.gather(x, tf.tensor1d([1, 1], 'int32')))))(
+      [x!],
+    );
     return { gradient: grads[0]! };
   });
   assert.throws(() => traceStep(step), { code: 'unsupported', message: /'UnsortedSegmentSum'.*embedding\(\)/ });
