@@ -1,4 +1,6 @@
 // What a run reports and where: JSON lines, TensorBoard, log.txt, console, Weights & Biases, and a page to look at.
+export { renderReport } from './report/render-report.js';
+export type { EvaluationFacts, PredictedImage, Predictions, ReportOptions } from './report/report-options.js';
 export { createRunMetrics, type RunMetrics, type RunMetricsOptions } from './run-metrics.js';
 export type { WandbOptions } from './sinks/wandb-sink.js';
 export type { EvaluationRecord, Family, StepRecord } from './step-record.js';
