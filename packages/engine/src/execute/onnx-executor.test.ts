@@ -155,6 +155,7 @@ test('memory that does not fit, unknown names and missing collectives are refuse
   const executor = await createOnnxExecutor(affine, SINGLE);
   assert.throws(() => executor.output('z'), { code: 'internal', message: /no output 'z'; it has y, doubled, above/ });
   await executor.close();
+  await assert.rejects(executor.run(), { code: 'internal', message: /after it was closed/ });
 });
 
 test('a profile is written on close where one is asked for', async () => {

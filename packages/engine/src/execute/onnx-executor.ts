@@ -48,6 +48,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
     input: (name) => boundArray('input', inputs, name),
     output: (name) => boundArray('output', outputs, name),
     run: async () => {
+      if (compiled.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
       for (const { session, feeds, fetches, after } of compiled) {
         await session?.run(feeds, fetches);
         for (const work of after) await work(collectives);

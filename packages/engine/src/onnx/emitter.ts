@@ -80,7 +80,7 @@ export class Emitter implements OnnxEmitter {
     }
     const finalCopies = copies.map((copy) => ({ ...copy, input: copy.input.map(final) }));
     return {
-      nodes: [...nodes.reverse(), ...finalCopies],
+      nodes: inOrderOfExecution([...nodes.reverse(), ...finalCopies]),
       constants: this.#constants.filter(({ name }) => needed.has(name)),
     };
   }
@@ -107,6 +107,17 @@ export class Emitter implements OnnxEmitter {
   #name(): string {
     return `t${this.#numNames++}`;
   }
+}
+
+/**
+ * ONNX Runtime walks the graph backwards from the nodes that nothing consumes, the last listed first, and runs a node when
+ * all it needs has run. In the order of the trace it would reach the weight gradients of every layer only after the whole
+ * backward pass, with all activations still in memory. Listing the ends in reverse makes it run them as traced.
+ */
+function inOrderOfExecution(nodes: readonly NodeProto[]): NodeProto[] {
+  const consumed = new Set(nodes.flatMap(({ input }) => input));
+  const isEnd = ({ output }: NodeProto) => !output.some((name) => consumed.has(name));
+  return [...nodes.filter((node) => !isEnd(node)), ...nodes.filter(isEnd).reverse()];
 }
 
 function trimUnused(output: string[], needed: ReadonlySet<string>, opType: string): string[] {
