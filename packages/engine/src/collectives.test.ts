@@ -52,7 +52,7 @@ for (const worldSize of [2, 3]) {
     const alone = await runCompiled(whole, contrastive('full'));
     const { results } = await shareOf(worldSize, contrastive('full'));
     const losses = results.map((rank) => rank.output('loss')[0]!);
-    assertClose([losses.reduce((sum, loss) => sum + loss, 0) / worldSize], alone['loss']!, 1e-6, 'loss');
+    assertClose([losses.reduce((sum, loss) => sum + loss, 0) / worldSize], alone.loss!, 1e-6, 'loss');
     // Every rank's loss is a mean over its own rows, so the gradients of their sum are worldSize times too large.
     for (const name of ['da', 'db']) {
       const shares = concatenated(results.map((rank) => rank.output(name))).map((value) => value / worldSize);
@@ -71,14 +71,11 @@ for (const worldSize of [2, 3]) {
     const alone = await runCompiled({ ...whole, keysA: whole.a, keysB: { ...whole.b, values: values.b } }, (t) => {
       const { value, grads } = tf.valueAndGrads((a: tf.Tensor, b: tf.Tensor) => {
         const [x, y] = [l2Normalize(a), l2Normalize(b)];
-        const [keysX, keysY] = [
-          l2Normalize(tf.add(t['keysA']!, tf.sub(t['a']!, t['keysA']!))),
-          l2Normalize(t['keysB']!),
-        ];
+        const [keysX, keysY] = [l2Normalize(tf.add(t.keysA!, tf.sub(t.a!, t.keysA!))), l2Normalize(t.keysB!)];
         const rows = softmaxCrossEntropy(tf.mul(tf.matMul(x, keysY, false, true), 5), labels);
         const columns = softmaxCrossEntropy(tf.mul(tf.matMul(y, keysX, false, true), 5), labels);
         return tf.mul(tf.add(rows, columns), 0.5);
-      })([t['a']!.clone(), t['b']!.clone()]);
+      })([t.a!.clone(), t.b!.clone()]);
       return { loss: value, da: grads[0]!, db: grads[1]! };
     });
     for (const name of ['da', 'db']) {
@@ -105,12 +102,12 @@ for (const worldSize of [2, 3]) {
       results.map((rank) => Array.from(rank.output(name))).reduce((x, y) => x.map((value, i) => value + y[i]!));
     // float32 holds numbers near 50 to 4e-6.
     for (const rank of results) {
-      assertClose(rank.output('mean'), alone['mean']!, 1e-6, 'mean');
-      assertClose(rank.output('variance'), alone['variance']!, 1e-5, 'variance');
+      assertClose(rank.output('mean'), alone.mean!, 1e-6, 'mean');
+      assertClose(rank.output('variance'), alone.variance!, 1e-5, 'variance');
       assert.deepEqual(rank.output('variance'), results[0]!.output('variance'));
     }
     for (const name of ['loss', 'dScale', 'dShift']) assertClose(sum(name), alone[name]!, 2e-5, name);
-    assertClose(concatenated(results.map((rank) => rank.output('da'))), alone['da']!, 2e-5, 'da');
+    assertClose(concatenated(results.map((rank) => rank.output('da'))), alone.da!, 2e-5, 'da');
   });
 }
 

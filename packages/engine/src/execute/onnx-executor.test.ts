@@ -77,11 +77,11 @@ test('two runs and two executors give the same bits', async () => {
   const inputs = { x: { shape: [3, 9, 32] }, w: { shape: [32, 32] }, g: { shape: [32] } };
   const step = testStep(inputs, (t) => {
     const { value, grads } = tf.valueAndGrads((w: tf.Tensor, g: tf.Tensor) => {
-      const h = layerNorm(linear(t['x']!, w, g), g, g, 1e-6);
+      const h = layerNorm(linear(t.x!, w, g), g, g, 1e-6);
       const heads = tf.transpose(tf.reshape(h, [3, 9, 4, 8]), [0, 2, 1, 3]);
       const mixed = tf.transpose(attention(heads, heads, heads, { causal: true }), [0, 2, 1, 3]);
       return tf.mean(tf.square(gelu(linear(tf.reshape(mixed, [3, 9, 32]), w, g))));
-    })([t['w']!, t['g']!]);
+    })([t.w!, t.g!]);
     return { value, dw: grads[0]!, dg: grads[1]! };
   });
   const results: string[] = [];

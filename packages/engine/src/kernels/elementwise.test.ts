@@ -159,10 +159,10 @@ test('addN equals tfjs for one, two and five tensors of either type', async () =
   await assertSameOnBothBackends(
     { a: { shape: [2, 3] }, b: { shape: [2, 3] }, n: { shape: [4], dtype: 'int32' } },
     (t) => ({
-      one: tf.addN([t['a']!]),
-      two: tf.addN([t['a']!, t['b']!]),
-      five: tf.addN([t['a']!, t['b']!, t['a']!, t['a']!, t['b']!]),
-      int: tf.addN([t['n']!, t['n']!, t['n']!]),
+      one: tf.addN([t.a!]),
+      two: tf.addN([t.a!, t.b!]),
+      five: tf.addN([t.a!, t.b!, t.a!, t.a!, t.b!]),
+      int: tf.addN([t.n!, t.n!, t.n!]),
     }),
   );
 });

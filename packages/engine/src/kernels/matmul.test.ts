@@ -36,8 +36,8 @@ test('gradients of matMul equal tfjs', async () => {
 
 test('fused matMul with bias and relu equals tfjs', async () => {
   await assertSameOnBothBackends({ a: { shape: [3, 5] }, b: { shape: [5, 4] }, bias: { shape: [4] } }, (t) => ({
-    relu: tf.fused.matMul({ a: t['a']!, b: t['b']!, bias: t['bias']!, activation: 'relu' }),
-    linear: tf.fused.matMul({ a: t['a']!, b: t['b']! }),
+    relu: tf.fused.matMul({ a: t.a!, b: t.b!, bias: t.bias!, activation: 'relu' }),
+    linear: tf.fused.matMul({ a: t.a!, b: t.b! }),
   }));
 });
 

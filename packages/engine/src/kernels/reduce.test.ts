@@ -46,8 +46,8 @@ test('reductions of int32 and bool equal tfjs', async () => {
 test('argMax and argMin take the first of equal elements, as tfjs', async () => {
   for (const axis of [0, 1, -1]) {
     await assertSameOnBothBackends({ x: { shape: [3, 4], values: [1, 3, 3, 0, 2, 2, 2, 2, -1, -5, -1, -5] } }, (t) => ({
-      max: tf.argMax(t['x']!, axis),
-      min: tf.argMin(t['x']!, axis),
+      max: tf.argMax(t.x!, axis),
+      min: tf.argMin(t.x!, axis),
     }));
   }
 });

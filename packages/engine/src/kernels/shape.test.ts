@@ -69,16 +69,16 @@ test('concat, stack, split and unstack equal tfjs', async () => {
   await assertSameOnBothBackends(
     { a: { shape: [2, 3] }, b: { shape: [2, 1] }, c: { shape: [2, 3] } },
     (t) => {
-      const [left, middle, right] = tf.split(t['a']!, 3, 1);
-      const [wide, narrow] = tf.split(t['c']!, [2, 1], -1);
-      const rows = tf.unstack(t['c']!, 0);
-      const columns = tf.unstack(t['c']!, -1);
+      const [left, middle, right] = tf.split(t.a!, 3, 1);
+      const [wide, narrow] = tf.split(t.c!, [2, 1], -1);
+      const rows = tf.unstack(t.c!, 0);
+      const columns = tf.unstack(t.c!, -1);
       return {
-        concat: tf.concat([t['a']!, t['b']!, t['c']!], -1),
-        rows: tf.concat([t['a']!, t['c']!], 0),
-        one: tf.concat([t['a']!], 1),
-        stackFirst: tf.stack([t['a']!, t['c']!]),
-        stackLast: tf.stack([t['a']!, t['c']!], 2),
+        concat: tf.concat([t.a!, t.b!, t.c!], -1),
+        rows: tf.concat([t.a!, t.c!], 0),
+        one: tf.concat([t.a!], 1),
+        stackFirst: tf.stack([t.a!, t.c!]),
+        stackLast: tf.stack([t.a!, t.c!], 2),
         left: left!,
         middle: middle!,
         right: right!,

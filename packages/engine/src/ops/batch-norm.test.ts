@@ -17,9 +17,9 @@ test('batch norm gives hand-computed values and statistics', async () => {
     beta: { shape: [2], values: [1, -1] },
   };
   const results = await runCompiled(given, ({ x, gamma, beta }) => ({ ...batchNormTrain(x!, gamma!, beta!, 0.5) }));
-  assertClose(results['mean']!, [3, 10], 1e-7, 'mean');
-  assertClose(results['varianceBiased']!, [3.5, 0], 1e-7, 'variance');
-  assertClose(results['y']!, [-1, -1, 0, -1, 1, -1, 4, -1], 1e-6, 'y');
+  assertClose(results.mean!, [3, 10], 1e-7, 'mean');
+  assertClose(results.varianceBiased!, [3.5, 0], 1e-7, 'variance');
+  assertClose(results.y!, [-1, -1, 0, -1, 1, -1, 4, -1], 1e-6, 'y');
 });
 
 test('gradients of batch norm match finite differences', () => {

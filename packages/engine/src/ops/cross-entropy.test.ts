@@ -45,7 +45,7 @@ test('top-one accuracy counts the first of equal logits', async () => {
     half: topOneAccuracy(x!, Int32Array.of(1, 1, 2, 0)),
     all: topOneAccuracy(x!, [1, 0, 2, 2]),
   }));
-  assert.deepEqual([results['half']![0], results['all']![0]], [50, 100]);
+  assert.deepEqual([results.half![0], results.all![0]], [50, 100]);
 });
 
 test('labels that do not fit are refused', () => {

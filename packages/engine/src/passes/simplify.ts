@@ -108,11 +108,11 @@ function usedNodes(graph: Graph): readonly GraphNode[] {
 const RULES: Readonly<Record<string, Rule>> = {
   Reshape: (builder, [x], _attrs, { shape }) => reshaped(builder, x!, shape),
   ExpandDims: (builder, [input], _attrs, { shape }) => reshaped(builder, input!, shape),
-  Transpose: (builder, [x], attrs, result) => transposed(builder, x!, attrs['perm'] as number[], result),
-  Cast: (_builder, [x], attrs) => (x!.dtype === attrs['dtype'] ? x : undefined),
+  Transpose: (builder, [x], attrs, result) => transposed(builder, x!, attrs.perm as number[], result),
+  Cast: (_builder, [x], attrs) => (x!.dtype === attrs.dtype ? x : undefined),
   BroadcastTo: (builder, [x], _attrs, { shape }) => broadcast(builder, x!, shape),
   Tile: (builder, [x], attrs, { shape }) => {
-    const reps = attrs['reps'] as number[];
+    const reps = attrs.reps as number[];
     return reps.every((count, axis) => count === 1 || x!.shape[axis] === 1) ? broadcast(builder, x!, shape) : undefined;
   },
   Slice: (_builder, [x], _attrs, { shape }) => (sameShape(x!.shape, shape) ? x : undefined),
@@ -186,7 +186,7 @@ function reshaped(builder: GraphBuilder, x: Value, shape: readonly number[]): Va
 function transposed(builder: GraphBuilder, x: Value, perm: readonly number[], result: TensorType): Value | undefined {
   const earlier = producer(x, 'Transpose');
   if (earlier !== undefined) {
-    const first = earlier.attrs['perm'] as number[];
+    const first = earlier.attrs.perm as number[];
     const combined = perm.map((axis) => first[axis]!);
     return (
       transposed(builder, earlier.inputs[0]!, combined, result) ?? transpose(builder, earlier.inputs[0]!, combined)

@@ -65,15 +65,15 @@ export class TraceBackend extends tf.KernelBackend {
 
   call(kernelName: string, inputs: tf.NamedTensorInfoMap, attrs: tf.NamedAttrMap): tf.TensorInfo | tf.TensorInfo[] {
     if (RANDOM_OPS.has(kernelName.charAt(0).toLowerCase() + kernelName.slice(1))) throw this.#refuseRandom(kernelName);
-    if (kernelName === 'Identity') return this.tensorInfo(this.value(inputs['x']!));
+    if (kernelName === 'Identity') return this.tensorInfo(this.value(inputs.x!));
     const { builder, stepName } = this.#requireRecording(kernelName);
     if (kernelName === 'ZerosLike' || kernelName === 'OnesLike') {
-      const like = this.value(inputs['x']!);
+      const like = this.value(inputs.x!);
       return this.tensorInfo(builder.fill(like, kernelName === 'OnesLike' ? 1 : 0));
     }
-    if (kernelName === 'Fill' && typeof attrs['value'] === 'number') {
-      const dtype = (attrs['dtype'] ?? 'float32') as DType;
-      return this.tensorInfo(builder.fill({ shape: attrs['shape'] as number[], dtype }, attrs['value']));
+    if (kernelName === 'Fill' && typeof attrs.value === 'number') {
+      const dtype = (attrs.dtype ?? 'float32') as DType;
+      return this.tensorInfo(builder.fill({ shape: attrs.shape as number[], dtype }, attrs.value));
     }
     const operands = this.#operands(kernelName, inputs);
     const folded = this.#fold(kernelName, inputs, operands, attrs);
