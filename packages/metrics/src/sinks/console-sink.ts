@@ -38,3 +38,5 @@ export function openConsole(options: {
     close: () => bar.close(),
   };
 }
+
+export const silentConsole: Console = { step: () => undefined, message: () => undefined, close: () => undefined };
