@@ -1,1 +1,44 @@
-export {};
+// `npm run bench -- [NAME ...] [--json] [--rounds N] [--write FILE.md]`: runs the named comparisons, all without a name.
+import { parseArgs } from 'node:util';
+import { writeFileAtomic } from '@slip/core';
+import { trainStepBench } from './benches/train-step.js';
+import { type Bench, type CaseResult, runBench } from './harness.js';
+import { asMarkdown, asTable, machine } from './report.js';
+
+const BENCHES: readonly Bench[] = [trainStepBench];
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      write: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    console.log('usage: npm run bench -- [NAME ...] [--json] [--rounds N] [--write FILE.md]\n');
+    for (const bench of BENCHES) console.log(`  ${bench.name.padEnd(12)} ${bench.question}`);
+    return;
+  }
+  const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+  if (unknown !== undefined) {
+    throw new Error(`no bench is named ${unknown}; there are ${BENCHES.map((bench) => bench.name).join(', ')}`);
+  }
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new Error(`--rounds ${values.rounds} is not a positive integer`);
+  const chosen = BENCHES.filter((bench) => positionals.length === 0 || positionals.includes(bench.name));
+  const results: CaseResult[] = [];
+  for (const bench of chosen) {
+    results.push(...(await runBench(bench, { ...(rounds === undefined ? {} : { rounds }), say: (line) => console.error(line) })));
+  }
+  const date = new Date().toISOString().slice(0, 10);
+  if (values.write !== undefined) await writeFileAtomic(values.write, asMarkdown(results, date));
+  console.log(values.json ? JSON.stringify({ date, machine: machine(), results }, null, 1) : asTable(results));
+}
+
+main().catch((error: unknown) => {
+  console.error((error as Error).message);
+  process.exit(1);
+});

@@ -1,0 +1,19 @@
+// The pure half of the model, without tfjs: which models there are, their sizes, tensors and counts.
+export {
+  type Family,
+  MODEL_NAMES,
+  type ModelConfig,
+  type ModelOverrides,
+  resolveModel,
+  type SslHeadConfig,
+  type TextConfig,
+  type VisionConfig,
+  type VisionTransformerConfig,
+} from './models.js';
+export {
+  countParameters,
+  type Initialisation,
+  type StateLayout,
+  stateLayout,
+  type TensorEntry,
+} from './state-layout.js';

@@ -1,0 +1,49 @@
+// Evaluation steps: images or texts to features, no gradients. Features are not normalised.
+import { type StepDefinition, tf } from '@slip/engine';
+import type { ModelConfig } from './models.js';
+import { parametersOf } from './parameters.js';
+import { textFeatures } from './towers/text-transformer.js';
+import { visionFeatures } from './towers/vision-tower.js';
+import { parameterInputs } from './train-step.js';
+
+/**
+ * `encode_image`: inputs `param/<name>` and `image` [B, 3, S, S]; output `features` [B, embedDim], or [B, width], the bare
+ * tower feature, where the model has no image projection (SIMCLR).
+ */
+export function imageFeatureStep(model: ModelConfig, { batchSize }: { batchSize: number }): StepDefinition {
+  const { imageSize } = model.vision;
+  return {
+    name: `encode images ${model.name}`,
+    inputs: [
+      ...inputsOf(model, (name) => name.startsWith('visual.') || name === 'image_projection'),
+      { name: 'image', shape: [batchSize, 3, imageSize, imageSize], dtype: 'float32' },
+    ],
+    fn(inputs) {
+      const params = parametersOf(inputs, 'param/');
+      const features = visionFeatures(inputs.image, params, model.vision);
+      return { features: model.text === undefined ? features : tf.matMul(features, params.get('image_projection')) };
+    },
+  };
+}
+
+/** `encode_text`: inputs `param/<name>` and `tokens` [B, L]; output `features` [B, embedDim]. Not for SIMCLR. */
+export function textFeatureStep(model: ModelConfig, { batchSize }: { batchSize: number }): StepDefinition {
+  const text = model.text!;
+  return {
+    name: `encode texts ${model.name}`,
+    inputs: [
+      ...inputsOf(model, (name) =>
+        /^(positional_embedding|text_projection|transformer\.|token_embedding|ln_final)/.test(name),
+      ),
+      { name: 'tokens', shape: [batchSize, text.contextLength], dtype: 'int32' },
+    ],
+    fn(inputs) {
+      const params = parametersOf(inputs, 'param/');
+      return { features: tf.matMul(textFeatures(inputs.tokens, params, text), params.get('text_projection')) };
+    },
+  };
+}
+
+function inputsOf(model: ModelConfig, wanted: (name: string) => boolean) {
+  return parameterInputs(model).filter(({ name }) => wanted(name.slice('param/'.length)));
+}

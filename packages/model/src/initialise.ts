@@ -1,0 +1,50 @@
+// Draws the initial values of a model into flat arenas: the reference's distributions, a pure function of (seed, tensor
+// name). The reference's own random numbers are not reproduced (they depend on its CPU).
+import { RandomStream } from '@slip/core';
+import type { ModelConfig } from './models.js';
+import { type Initialisation, stateLayout } from './state-layout.js';
+
+/** @param into the parameter arena to fill; a new one without it. @returns it */
+export function initialiseParameters(model: ModelConfig, seed: number, into?: Float32Array): Float32Array {
+  const { entries, parameterCount } = stateLayout(model);
+  const arena = into ?? new Float32Array(parameterCount);
+  for (const { name, kind, offset, size, initial } of entries) {
+    if (kind === 'param') fill(arena.subarray(offset, offset + size), initial, new RandomStream(seed, 'init', name));
+  }
+  return arena;
+}
+
+/** The buffer arena of a fresh model: running means 0, running variances 1. */
+export function initialiseBuffers(model: ModelConfig): Float32Array {
+  const { entries, bufferCount } = stateLayout(model);
+  const arena = new Float32Array(bufferCount);
+  for (const { kind, dtype, offset, size, initial } of entries) {
+    if (kind === 'buffer' && dtype === 'float32' && initial.kind === 'constant') {
+      arena.fill(initial.value, offset, offset + size);
+    }
+  }
+  return arena;
+}
+
+function fill(target: Float32Array, initial: Initialisation, random: RandomStream): void {
+  switch (initial.kind) {
+    case 'constant':
+      target.fill(initial.value);
+      return;
+    case 'uniform':
+      for (let i = 0; i < target.length; i++) target[i] = random.uniform(-initial.bound, initial.bound);
+      return;
+    case 'normal':
+      for (let i = 0; i < target.length; i++) target[i] = random.normal(0, initial.std);
+      return;
+    case 'truncatedNormal':
+      for (let i = 0; i < target.length; i++) {
+        let value = random.normal(0, initial.std);
+        while (Math.abs(value) > 2) value = random.normal(0, initial.std);
+        target[i] = value;
+      }
+      return;
+    default:
+      initial satisfies never;
+  }
+}

@@ -1,0 +1,147 @@
+// The nine registered models and their smaller siblings, as numbers; not their tensors (state-layout.ts).
+import { SlipError } from '@slip/core';
+
+export type Family = 'CLIP' | 'SIMCLR' | 'SLIP';
+
+/** timm's ViT: pre-norm blocks, learned position embedding, class token. Sizes in pixels, tokens or features. */
+export interface VisionTransformerConfig {
+  readonly kind: 'vit';
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly width: number;
+  readonly depth: number;
+  readonly heads: number;
+}
+
+/** A union by `kind`: nothing outside the tower may assume a ViT. */
+export type VisionConfig = VisionTransformerConfig;
+
+export interface TextConfig {
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly depth: number;
+}
+
+export interface SslHeadConfig {
+  readonly mlpDim: number;
+  readonly embDim: number;
+}
+
+export interface ModelConfig {
+  readonly name: string;
+  readonly family: Family;
+  readonly vision: VisionConfig;
+  /** Absent for SIMCLR. */
+  readonly text?: TextConfig;
+  /** Width of the shared image and text space. */
+  readonly embedDim: number;
+  /** Absent for CLIP. */
+  readonly ssl?: SslHeadConfig;
+}
+
+/** Sizes that may be chosen for small siblings; what is left out is the registered model's. */
+export interface ModelOverrides {
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly visionWidth: number;
+  readonly visionDepth: number;
+  readonly visionHeads: number;
+  readonly textWidth: number;
+  readonly textDepth: number;
+  readonly textHeads: number;
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  readonly embedDim: number;
+  readonly sslMlpDim: number;
+  readonly sslEmbDim: number;
+}
+
+const FAMILIES: readonly Family[] = ['CLIP', 'SIMCLR', 'SLIP'];
+
+/** Reference 1.1. Only the head count of the small one comes from MoCo v3. */
+const TOWERS: Readonly<Record<string, { width: number; depth: number; heads: number }>> = {
+  VITS16: { width: 384, depth: 12, heads: 12 },
+  VITB16: { width: 768, depth: 12, heads: 12 },
+  VITL16: { width: 1024, depth: 24, heads: 16 },
+};
+
+export const MODEL_NAMES: readonly string[] = FAMILIES.flatMap((family) =>
+  Object.keys(TOWERS).map((tower) => `${family}_${tower}`),
+);
+
+/** @throws SlipError `config` for an unknown name or sizes that do not fit each other, naming the flag */
+export function resolveModel(name: string, overrides: Partial<ModelOverrides> = {}): ModelConfig {
+  if (!MODEL_NAMES.includes(name)) {
+    throw new SlipError('config', `--model ${name} is not known; there are ${MODEL_NAMES.join(', ')}`);
+  }
+  const [family, tower] = name.split('_') as [Family, string];
+  const sizes = TOWERS[tower];
+  const model: ModelConfig = {
+    name,
+    family,
+    vision: {
+      kind: 'vit',
+      imageSize: overrides.imageSize ?? 224,
+      patchSize: overrides.patchSize ?? 16,
+      width: overrides.visionWidth ?? sizes.width,
+      depth: overrides.visionDepth ?? sizes.depth,
+      heads: overrides.visionHeads ?? sizes.heads,
+    },
+    embedDim: overrides.embedDim ?? 512,
+    ...(family === 'SIMCLR' ? {} : { text: textConfig(overrides) }),
+    ...(family === 'CLIP' ? {} : { ssl: { mlpDim: overrides.sslMlpDim ?? 4096, embDim: overrides.sslEmbDim ?? 256 } }),
+  };
+  checkSizes(model);
+  return model;
+}
+
+function textConfig(overrides: Partial<ModelOverrides>): TextConfig {
+  return {
+    contextLength: overrides.contextLength ?? 77,
+    vocabSize: overrides.vocabSize ?? 49408,
+    width: overrides.textWidth ?? 512,
+    heads: overrides.textHeads ?? 8,
+    depth: overrides.textDepth ?? 12,
+  };
+}
+
+function checkSizes({ vision, text, embedDim, ssl }: ModelConfig): void {
+  const positive: Record<string, number | undefined> = {
+    '--image-size': vision.imageSize,
+    '--patch-size': vision.patchSize,
+    '--vision-width': vision.width,
+    '--vision-depth': vision.depth,
+    '--vision-heads': vision.heads,
+    '--text-width': text?.width,
+    '--text-depth': text?.depth,
+    '--text-heads': text?.heads,
+    '--embed-dim': embedDim,
+    '--ssl-mlp-dim': ssl?.mlpDim,
+    '--ssl-emb-dim': ssl?.embDim,
+  };
+  for (const [flag, value] of Object.entries(positive)) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
+      throw new SlipError('config', `${flag} ${value} is not a positive integer`);
+    }
+  }
+  if (text !== undefined && !(Number.isInteger(text.contextLength) && text.contextLength >= 3)) {
+    throw new SlipError(
+      'config',
+      `--context-length ${text.contextLength} is too short; 3 holds start, one token and end`,
+    );
+  }
+  mustDivide('--image-size', vision.imageSize, '--patch-size', vision.patchSize);
+  mustDivide('--vision-width', vision.width, '--vision-heads', vision.heads);
+  if (text !== undefined) mustDivide('--text-width', text.width, '--text-heads', text.heads);
+}
+
+function mustDivide(flag: string, value: number, divisorFlag: string, divisor: number): void {
+  if (value % divisor !== 0) {
+    throw new SlipError(
+      'config',
+      `${flag} ${value} is not a multiple of ${divisorFlag} ${divisor}; change one of them`,
+    );
+  }
+}

@@ -1,0 +1,66 @@
+// AdamW over flat arenas (reference 4.1): decoupled weight decay, bias correction, no gradient clipping.
+import type { TensorEntry } from '../architecture.js';
+
+/** Arenas of equal length; all but `grads` are updated in place. */
+export interface AdamWArenas {
+  readonly params: Float32Array;
+  readonly grads: Float32Array;
+  readonly expAvg: Float32Array;
+  readonly expAvgSq: Float32Array;
+}
+
+export interface AdamWHyper {
+  readonly lr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  readonly weightDecay: number;
+  /** 1 for the first update. */
+  readonly step: number;
+  /** Multiplies every gradient: 1 / (ranks * micro-batches) turns a sum into a mean without a pass of its own. */
+  readonly gradScale: number;
+}
+
+/** @param range elements [start, end) of the arenas to update; all without it (a shard of the optimizer has its own) */
+export function adamW(
+  arenas: AdamWArenas,
+  entries: readonly TensorEntry[],
+  hyper: AdamWHyper,
+  range: { readonly start: number; readonly end: number } = { start: 0, end: arenas.params.length },
+): void {
+  for (const run of decayRuns(entries)) {
+    const start = Math.max(run.start, range.start);
+    const end = Math.min(run.end, range.end);
+    if (start < end) updateRange(arenas, start, end, hyper, run.decay ? hyper.weightDecay : 0);
+  }
+}
+
+/** Neighbouring parameters of equal decay as one range. */
+export function decayRuns(entries: readonly TensorEntry[]): { start: number; end: number; decay: boolean }[] {
+  const runs: { start: number; end: number; decay: boolean }[] = [];
+  for (const { kind, decay, offset, size } of entries) {
+    if (kind !== 'param') continue;
+    const last = runs.at(-1);
+    if (last !== undefined && last.decay === decay && last.end === offset) last.end = offset + size;
+    else runs.push({ start: offset, end: offset + size, decay });
+  }
+  return runs;
+}
+
+function updateRange(arenas: AdamWArenas, start: number, end: number, hyper: AdamWHyper, weightDecay: number): void {
+  const { params, grads, expAvg, expAvgSq } = arenas;
+  const { lr, beta1, beta2, eps, step, gradScale } = hyper;
+  const keep = 1 - lr * weightDecay;
+  const stepSize = lr / (1 - beta1 ** step);
+  const correction = 1 / Math.sqrt(1 - beta2 ** step);
+  const rest1 = 1 - beta1;
+  const rest2 = 1 - beta2;
+  for (let i = start; i < end; i++) {
+    const g = grads[i] * gradScale;
+    const m = beta1 * expAvg[i] + rest1 * g;
+    const v = beta2 * expAvgSq[i] + rest2 * g * g;
+    expAvg[i] = m;
+    expAvgSq[i] = v;
+    params[i] = params[i] * keep - (stepSize * m) / (Math.sqrt(v) * correction + eps);
+  }
+}

@@ -1,0 +1,169 @@
+// Every tensor of a model in state-dict order: name, shape, initialisation, weight decay, place in the flat arenas
+// (reference 1.2 to 1.4, 2.1). Data only; drawing the numbers is initialise.ts.
+import type { ModelConfig, SslHeadConfig, TextConfig, VisionTransformerConfig } from './models.js';
+
+/** How a parameter starts. `truncatedNormal` cuts at the absolute values -2 and 2, as timm does. */
+export type Initialisation =
+  | { readonly kind: 'constant'; readonly value: number }
+  | { readonly kind: 'normal'; readonly std: number }
+  | { readonly kind: 'truncatedNormal'; readonly std: number }
+  | { readonly kind: 'uniform'; readonly bound: number };
+
+export interface TensorEntry {
+  /** State-dict name, without `module.`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly kind: 'param' | 'buffer';
+  readonly dtype: 'float32' | 'int64';
+  /** Whether weight decay applies (reference 4.1). */
+  readonly decay: boolean;
+  readonly size: number;
+  /** First element in the parameter arena or the buffer arena; 0 for int64 counters, which live in neither. */
+  readonly offset: number;
+  readonly initial: Initialisation;
+}
+
+export interface StateLayout {
+  readonly entries: readonly TensorEntry[];
+  /** Elements of the parameter arena. */
+  readonly parameterCount: number;
+  /** Elements of the buffer arena (running means and variances). */
+  readonly bufferCount: number;
+}
+
+type Declaration = Pick<TensorEntry, 'name' | 'shape' | 'initial'> & Partial<Pick<TensorEntry, 'kind' | 'dtype'>>;
+
+export function stateLayout(model: ModelConfig): StateLayout {
+  let parameterCount = 0;
+  let bufferCount = 0;
+  const entries = declare(model).map((declared): TensorEntry => {
+    const { name, shape, initial, kind = 'param', dtype = 'float32' } = declared;
+    const size = shape.reduce((product, length) => product * length, 1);
+    const offset = dtype === 'int64' ? 0 : kind === 'param' ? parameterCount : bufferCount;
+    if (kind === 'param') parameterCount += size;
+    else if (dtype === 'float32') bufferCount += size;
+    return { name, shape, kind, dtype, decay: kind === 'param' && decays(name, shape), size, offset, initial };
+  });
+  return { entries, parameterCount, bufferCount };
+}
+
+export function countParameters(model: ModelConfig): number {
+  return stateLayout(model).parameterCount;
+}
+
+function decays(name: string, shape: readonly number[]): boolean {
+  return shape.length >= 2 && !['bias', 'ln', 'bn'].some((part) => name.includes(part));
+}
+
+function declare(model: ModelConfig): Declaration[] {
+  const { vision, text, ssl, embedDim } = model;
+  return [
+    ...(text === undefined ? [] : projections(vision.width, text, embedDim)),
+    ...visionTransformer(vision),
+    ...(text === undefined ? [] : textTransformer(text)),
+    ...(ssl === undefined ? [] : sslHead(vision.width, ssl)),
+  ];
+}
+
+function projections(visionWidth: number, text: TextConfig, embedDim: number): Declaration[] {
+  return [
+    { name: 'positional_embedding', shape: [text.contextLength, text.width], initial: normal(0.01) },
+    { name: 'image_projection', shape: [visionWidth, embedDim], initial: normal(visionWidth ** -0.5) },
+    { name: 'text_projection', shape: [text.width, embedDim], initial: normal(text.width ** -0.5) },
+    { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)) },
+  ];
+}
+
+function visionTransformer({ imageSize, patchSize, width, depth }: VisionTransformerConfig): Declaration[] {
+  const numTokens = (imageSize / patchSize) ** 2 + 1;
+  const patchBound = uniform(3 * patchSize * patchSize);
+  const weight = { kind: 'truncatedNormal', std: 0.02 } as const;
+  return [
+    { name: 'visual.cls_token', shape: [1, 1, width], initial: weight },
+    { name: 'visual.pos_embed', shape: [1, numTokens, width], initial: weight },
+    { name: 'visual.patch_embed.proj.weight', shape: [width, 3, patchSize, patchSize], initial: patchBound },
+    { name: 'visual.patch_embed.proj.bias', shape: [width], initial: patchBound },
+    ...range(depth).flatMap((i) => {
+      const block = `visual.blocks.${i}`;
+      return [
+        ...norm(`${block}.norm1`, width),
+        ...linear(`${block}.attn.qkv`, 3 * width, width, weight, constant(0)),
+        ...linear(`${block}.attn.proj`, width, width, weight, constant(0)),
+        ...norm(`${block}.norm2`, width),
+        ...linear(`${block}.mlp.fc1`, 4 * width, width, weight, constant(0)),
+        ...linear(`${block}.mlp.fc2`, width, 4 * width, weight, constant(0)),
+      ];
+    }),
+    ...norm('visual.norm', width),
+  ];
+}
+
+function textTransformer({ vocabSize, width, depth }: TextConfig): Declaration[] {
+  const residual = normal(width ** -0.5 * (2 * depth) ** -0.5);
+  return [
+    ...range(depth).flatMap((i) => {
+      const block = `transformer.resblocks.${i}`;
+      return [
+        { name: `${block}.attn.in_proj_weight`, shape: [3 * width, width], initial: normal(width ** -0.5) },
+        { name: `${block}.attn.in_proj_bias`, shape: [3 * width], initial: constant(0) },
+        ...linear(`${block}.attn.out_proj`, width, width, residual, constant(0)),
+        ...norm(`${block}.ln_1`, width),
+        ...linear(`${block}.mlp.c_fc`, 4 * width, width, normal((2 * width) ** -0.5), uniform(width)),
+        ...linear(`${block}.mlp.c_proj`, width, 4 * width, residual, uniform(4 * width)),
+        ...norm(`${block}.ln_2`, width),
+      ];
+    }),
+    { name: 'token_embedding.weight', shape: [vocabSize, width], initial: normal(0.02) },
+    ...norm('ln_final', width),
+  ];
+}
+
+function sslHead(inputWidth: number, { mlpDim, embDim }: SslHeadConfig): Declaration[] {
+  return [
+    ...linear('image_mlp.layer1', mlpDim, inputWidth, uniform(inputWidth), uniform(inputWidth)),
+    ...batchNorm('image_mlp.bn1', mlpDim),
+    ...linear('image_mlp.layer2', mlpDim, mlpDim, uniform(mlpDim), uniform(mlpDim)),
+    ...batchNorm('image_mlp.bn2', mlpDim),
+    ...linear('image_mlp.layer3', embDim, mlpDim, uniform(mlpDim), uniform(mlpDim)),
+  ];
+}
+
+function linear(name: string, out: number, input: number, weight: Initialisation, bias: Initialisation): Declaration[] {
+  return [
+    { name: `${name}.weight`, shape: [out, input], initial: weight },
+    { name: `${name}.bias`, shape: [out], initial: bias },
+  ];
+}
+
+function norm(name: string, width: number): Declaration[] {
+  return [
+    { name: `${name}.weight`, shape: [width], initial: constant(1) },
+    { name: `${name}.bias`, shape: [width], initial: constant(0) },
+  ];
+}
+
+function batchNorm(name: string, width: number): Declaration[] {
+  return [
+    ...norm(name, width),
+    { name: `${name}.running_mean`, shape: [width], kind: 'buffer', initial: constant(0) },
+    { name: `${name}.running_var`, shape: [width], kind: 'buffer', initial: constant(1) },
+    { name: `${name}.num_batches_tracked`, shape: [], kind: 'buffer', dtype: 'int64', initial: constant(0) },
+  ];
+}
+
+function constant(value: number): Initialisation {
+  return { kind: 'constant', value };
+}
+
+function normal(std: number): Initialisation {
+  return { kind: 'normal', std };
+}
+
+/** PyTorch's default for Linear and Conv2d: plus and minus 1 / sqrt(fan in). */
+function uniform(fanIn: number): Initialisation {
+  return { kind: 'uniform', bound: fanIn ** -0.5 };
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}

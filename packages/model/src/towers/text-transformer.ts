@@ -1,0 +1,42 @@
+// CLIP's causal text transformer (reference 1.3) from token ids to the feature of the end-of-text token.
+import { attention, embedding, layerNorm, linear, quickGelu, tf } from '@slip/engine';
+import type { TextConfig } from '../models.js';
+import type { Parameters } from '../parameters.js';
+import { joinHeads, splitHeads } from './vision-transformer.js';
+
+const EPS = 1e-5;
+
+/**
+ * Legend: B rows, L context length, W width.
+ *
+ * @param tokens [B, L] int32
+ * @param params the whole model
+ * @returns [B, W], before the text projection
+ */
+export function textFeatures(tokens: tf.Tensor, params: Parameters, config: TextConfig): tf.Tensor {
+  let x_BLW = tf.add(embedding(params.get('token_embedding.weight'), tokens), params.get('positional_embedding'));
+  for (let i = 0; i < config.depth; i++) x_BLW = residualBlock(x_BLW, params.in(`transformer.resblocks.${i}`), config);
+  const pooled = takeEndOfText(x_BLW, tokens);
+  return layerNorm(pooled, params.get('ln_final.weight'), params.get('ln_final.bias'), EPS);
+}
+
+function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads }: TextConfig): tf.Tensor {
+  const normed = layerNorm(x_BLW, block.get('ln_1.weight'), block.get('ln_1.bias'), EPS);
+  const qkv = splitHeads(linear(normed, block.get('attn.in_proj_weight'), block.get('attn.in_proj_bias')), 3, heads);
+  const attended = joinHeads(attention(qkv[0], qkv[1], qkv[2], { causal: true }));
+  const x = tf.add(x_BLW, linear(attended, block.get('attn.out_proj.weight'), block.get('attn.out_proj.bias')));
+  const hidden = linear(
+    layerNorm(x, block.get('ln_2.weight'), block.get('ln_2.bias'), EPS),
+    block.get('mlp.c_fc.weight'),
+    block.get('mlp.c_fc.bias'),
+  );
+  return tf.add(x, linear(quickGelu(hidden), block.get('mlp.c_proj.weight'), block.get('mlp.c_proj.bias')));
+}
+
+/** The row of the largest token id (the first of equals). Layer norm is per token, so only this row is normed later. */
+function takeEndOfText(x_BLW: tf.Tensor, tokens: tf.Tensor): tf.Tensor {
+  const [batch, length, width] = x_BLW.shape as [number, number, number];
+  const position = tf.argMax(tokens, 1);
+  const selector = tf.reshape(tf.cast(tf.oneHot(tf.cast(position, 'int32'), length), 'float32'), [batch, 1, length]);
+  return tf.reshape(tf.matMul(selector, x_BLW), [batch, width]);
+}

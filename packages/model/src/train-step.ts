@@ -1,0 +1,143 @@
+// The training step of each family: views in, losses, gradients and batch statistics out, written once in tfjs.
+import { type StepDefinition, type TensorSpec, tf, valueAndGradients } from '@slip/engine';
+import { type ContrastiveLoss, clipLoss, type Gather, type RowPlacement } from './losses/clip-loss.js';
+import { simclrLoss } from './losses/simclr-loss.js';
+import type { ModelConfig } from './models.js';
+import { type Parameters, parametersOf } from './parameters.js';
+import { stateLayout } from './state-layout.js';
+import { sslHead } from './towers/ssl-head.js';
+import { textFeatures } from './towers/text-transformer.js';
+import { hasBatchStatistics, visionFeatures } from './towers/vision-tower.js';
+
+export interface TrainStepOptions extends RowPlacement {
+  /** Rows per rank. */
+  readonly batchSize: number;
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly gather: Gather;
+  /** Weight of the SSL loss in SLIP. */
+  readonly sslScale: number;
+  readonly sslTemp: number;
+}
+
+type Tensors = Record<string, tf.Tensor>;
+
+/**
+ * Inputs: `param/<name>` for each parameter, and the views of the family: `image`, `aug1`, `aug2` [B, 3, S, S] and `tokens`
+ * [B, L] int32.
+ *
+ * Outputs: `grad/<name>` for each parameter, of this rank's loss plus what other ranks' losses owe to its rows, so that the
+ * mean over ranks is the gradient of the global loss; `loss`, `clip_loss`, `clip_acc`, `ssl_loss`, `ssl_acc` as the family
+ * has them; `bn/<module>/<view>/mean` and `.../variance` of the global batch.
+ */
+export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDefinition {
+  const names = parameterNames(model);
+  return {
+    name: `train ${model.name}`,
+    inputs: [...parameterInputs(model), ...viewInputs(model, options.batchSize)],
+    fn(inputs) {
+      const variables = Object.fromEntries(names.map((name) => [name, inputs[`param/${name}`]]));
+      const { results, gradients } = valueAndGradients(variables, (tensors) =>
+        forward(model, parametersOf(tensors), inputs, options),
+      );
+      const outputs: Tensors = { ...results };
+      for (const name of names) outputs[`grad/${name}`] = gradients[name];
+      return outputs;
+    },
+  };
+}
+
+/** `param/<name>` specs in state-dict order. */
+export function parameterInputs(model: ModelConfig): TensorSpec[] {
+  return stateLayout(model)
+    .entries.filter((entry) => entry.kind === 'param')
+    .map(({ name, shape }) => ({ name: `param/${name}`, shape, dtype: 'float32' }));
+}
+
+function parameterNames(model: ModelConfig): string[] {
+  return parameterInputs(model).map(({ name }) => name.slice('param/'.length));
+}
+
+function viewInputs({ family, vision, text }: ModelConfig, batchSize: number): TensorSpec[] {
+  const image = (name: string): TensorSpec => ({
+    name,
+    shape: [batchSize, 3, vision.imageSize, vision.imageSize],
+    dtype: 'float32',
+  });
+  const tokens: TensorSpec[] =
+    text === undefined ? [] : [{ name: 'tokens', shape: [batchSize, text.contextLength], dtype: 'int32' }];
+  return [
+    ...(family === 'SIMCLR' ? [] : [image('image')]),
+    ...tokens,
+    ...(family === 'CLIP' ? [] : [image('aug1'), image('aug2')]),
+  ];
+}
+
+function forward(
+  model: ModelConfig,
+  params: Parameters,
+  inputs: Tensors,
+  options: TrainStepOptions,
+): Tensors & { loss: tf.Tensor } {
+  const views = ['image', 'aug1', 'aug2'].filter((view) => inputs[view] !== undefined);
+  const features = towerFeatures(model, params, views, inputs);
+  const outputs: Tensors = {};
+  const clip = model.text === undefined ? undefined : clipPart(model, params, features.image, inputs.tokens, options);
+  if (clip !== undefined) {
+    outputs.clip_loss = clip.loss;
+    outputs.clip_acc = clip.accuracy;
+  }
+  const ssl = model.ssl === undefined ? undefined : sslPart(params, features, options, outputs);
+  if (ssl !== undefined) {
+    outputs.ssl_loss = ssl.loss;
+    outputs.ssl_acc = ssl.accuracy;
+  }
+  return { ...outputs, loss: totalLoss(clip, ssl, options.sslScale) };
+}
+
+/** SLIP adds the two (reference 3.3); the others have one. */
+function totalLoss(clip: ContrastiveLoss | undefined, ssl: ContrastiveLoss | undefined, sslScale: number): tf.Tensor {
+  if (clip === undefined) return tf.mul(ssl!.loss, 1);
+  return ssl === undefined ? tf.mul(clip.loss, 1) : tf.add(clip.loss, tf.mul(ssl.loss, sslScale));
+}
+
+/** One pass for all views where the tower allows it: larger products, and each weight's gradient summed once. */
+function towerFeatures(model: ModelConfig, params: Parameters, views: readonly string[], inputs: Tensors): Tensors {
+  if (views.length === 1 || hasBatchStatistics(model.vision)) {
+    return Object.fromEntries(views.map((view) => [view, visionFeatures(inputs[view], params, model.vision)]));
+  }
+  const stacked = visionFeatures(
+    tf.concat(
+      views.map((view) => inputs[view]),
+      0,
+    ),
+    params,
+    model.vision,
+  );
+  const parts = tf.split(stacked, views.length, 0);
+  return Object.fromEntries(views.map((view, i) => [view, parts[i]]));
+}
+
+function clipPart(
+  model: ModelConfig,
+  params: Parameters,
+  imageFeatures: tf.Tensor,
+  tokens: tf.Tensor,
+  options: TrainStepOptions,
+): ContrastiveLoss {
+  const imageEmbed = tf.matMul(imageFeatures, params.get('image_projection'));
+  const textEmbed = tf.matMul(textFeatures(tokens, params, model.text!), params.get('text_projection'));
+  return clipLoss(imageEmbed, textEmbed, tf.exp(params.get('logit_scale')), options, options.gather);
+}
+
+function sslPart(params: Parameters, features: Tensors, options: TrainStepOptions, outputs: Tensors): ContrastiveLoss {
+  const [aug1, aug2] = ['aug1', 'aug2'].map((view) => {
+    const { embed, statistics } = sslHead(features[view], params);
+    for (const [bn, { mean, variance }] of Object.entries(statistics)) {
+      outputs[`bn/image_mlp.${bn}/${view}/mean`] = mean;
+      outputs[`bn/image_mlp.${bn}/${view}/variance`] = variance;
+    }
+    return embed;
+  });
+  return simclrLoss(aug1, aug2, options, options.sslTemp);
+}

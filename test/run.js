@@ -1,0 +1,31 @@
+// Runs the compiled tests with node's own runner: `node test/run.js [--long] [name part ...]`.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '..');
+const parts = process.argv.slice(2).filter((argument) => argument !== '--long');
+const ending = process.argv.includes('--long') ? '.long.js' : '.test.js';
+
+const folders = ['orchestrator', 'worker', 'bench', 'test', ...readdirSync(path.join(root, 'packages')).map((p) => `packages/${p}`)];
+const files = folders
+  .flatMap((folder) => listFiles(path.join(root, folder, 'dist')))
+  .filter((file) => file.endsWith(ending) && parts.every((part) => file.includes(part)))
+  .sort();
+if (files.length === 0) {
+  console.error(`no ${ending} file matches ${parts.join(' ') || 'anything'}; run \`npm run build\` first`);
+  process.exit(1);
+}
+const child = spawn(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=2', ...files], {
+  stdio: 'inherit',
+  cwd: root,
+});
+child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+
+function listFiles(folder) {
+  try {
+    return readdirSync(folder, { recursive: true }).map((name) => path.join(folder, String(name)));
+  } catch {
+    return [];
+  }
+}
