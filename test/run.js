@@ -7,7 +7,13 @@ const root = path.resolve(import.meta.dirname, '..');
 const parts = process.argv.slice(2).filter((argument) => argument !== '--long');
 const ending = process.argv.includes('--long') ? '.long.js' : '.test.js';
 
-const folders = ['orchestrator', 'worker', 'bench', 'test', ...readdirSync(path.join(root, 'packages')).map((p) => `packages/${p}`)];
+const folders = [
+  'orchestrator',
+  'worker',
+  'bench',
+  'test',
+  ...readdirSync(path.join(root, 'packages')).map((p) => `packages/${p}`),
+];
 const files = folders
   .flatMap((folder) => listFiles(path.join(root, folder, 'dist')))
   .filter((file) => file.endsWith(ending) && parts.every((part) => file.includes(part)))

@@ -43,7 +43,10 @@ export interface CaseResult {
   readonly ratio: number | undefined;
 }
 
-export async function runBench(bench: Bench, options: { rounds?: number; say: (line: string) => void }): Promise<CaseResult[]> {
+export async function runBench(
+  bench: Bench,
+  options: { rounds?: number; say: (line: string) => void },
+): Promise<CaseResult[]> {
   const missing = await bench.peerMissing();
   if (missing !== undefined) options.say(`${bench.name}: the peer is missing, only ours is measured: ${missing}`);
   const rounds = options.rounds ?? bench.rounds;
@@ -54,7 +57,9 @@ export async function runBench(bench: Bench, options: { rounds?: number; say: (l
     for (let round = 0; round < rounds; round++) {
       ours.push(await measure(one.ours));
       if (missing === undefined) peer.push(await measure(one.peer));
-      options.say(`${bench.name} ${one.name}: round ${round + 1} of ${rounds} ${describeRound(bench, ours.at(-1)!, peer.at(-1))}`);
+      options.say(
+        `${bench.name} ${one.name}: round ${round + 1} of ${rounds} ${describeRound(bench, ours.at(-1)!, peer.at(-1))}`,
+      );
     }
     for (const figure of bench.measures) {
       const mine = summarise(ours.map((run) => run[figure.key]));
@@ -68,7 +73,10 @@ export async function runBench(bench: Bench, options: { rounds?: number; say: (l
 
 function describeRound(bench: Bench, ours: Record<string, number>, peer: Record<string, number> | undefined): string {
   return bench.measures
-    .map(({ key, unit }) => `${key} ${ours[key].toFixed(2)}${peer === undefined ? '' : ` against ${peer[key].toFixed(2)}`} ${unit}`)
+    .map(
+      ({ key, unit }) =>
+        `${key} ${ours[key].toFixed(2)}${peer === undefined ? '' : ` against ${peer[key].toFixed(2)}`} ${unit}`,
+    )
     .join(', ');
 }
 

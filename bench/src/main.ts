@@ -27,11 +27,14 @@ async function main(): Promise<void> {
     throw new Error(`no bench is named ${unknown}; there are ${BENCHES.map((bench) => bench.name).join(', ')}`);
   }
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new Error(`--rounds ${values.rounds} is not a positive integer`);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
+    throw new Error(`--rounds ${values.rounds} is not a positive integer`);
   const chosen = BENCHES.filter((bench) => positionals.length === 0 || positionals.includes(bench.name));
   const results: CaseResult[] = [];
   for (const bench of chosen) {
-    results.push(...(await runBench(bench, { ...(rounds === undefined ? {} : { rounds }), say: (line) => console.error(line) })));
+    results.push(
+      ...(await runBench(bench, { ...(rounds === undefined ? {} : { rounds }), say: (line) => console.error(line) })),
+    );
   }
   const date = new Date().toISOString().slice(0, 10);
   if (values.write !== undefined) await writeFileAtomic(values.write, asMarkdown(results, date));

@@ -18,7 +18,18 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/metrics': ['core'],
   'packages/config': ['core', 'model/architecture'],
   orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'model/architecture'],
-  worker: ['core', 'protocol', 'comms', 'engine', 'model', 'model/architecture', 'data', 'checkpoint', 'metrics', 'config'],
+  worker: [
+    'core',
+    'protocol',
+    'comms',
+    'engine',
+    'model',
+    'model/architecture',
+    'data',
+    'checkpoint',
+    'metrics',
+    'config',
+  ],
   bench: ['core', 'comms', 'engine', 'model', 'model/architecture', 'data', 'checkpoint', 'config'],
 };
 
@@ -36,8 +47,13 @@ function imports(file: string): string[] {
 for (const [workspace, allowed] of Object.entries(LAYERS)) {
   test(`${workspace} imports only what its layer allows and declares it`, () => {
     const manifest = JSON.parse(readFileSync(path.join(root, workspace, 'package.json'), 'utf8'));
-    const declared = new Set([...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.devDependencies ?? {})]);
-    const shared = new Set(Object.keys(JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).devDependencies));
+    const declared = new Set([
+      ...Object.keys(manifest.dependencies ?? {}),
+      ...Object.keys(manifest.devDependencies ?? {}),
+    ]);
+    const shared = new Set(
+      Object.keys(JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).devDependencies),
+    );
     const files = sources(workspace);
     assert.ok(files.length > 0, 'sources were found');
     for (const file of files) {
@@ -49,8 +65,12 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
           assert.ok(resolved.startsWith(path.join(root, workspace) + path.sep), `${where}, outside its workspace`);
           continue;
         }
-        const name = target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/');
-        const isTest = file.includes('.test.') || file.includes(`${path.sep}testing${path.sep}`) || file.includes('.long.');
+        const name = target
+          .split('/')
+          .slice(0, target.startsWith('@') ? 2 : 1)
+          .join('/');
+        const isTest =
+          file.includes('.test.') || file.includes(`${path.sep}testing${path.sep}`) || file.includes('.long.');
         assert.ok(declared.has(name) || (isTest && shared.has(name)), `${where}, not in ${workspace}/package.json`);
         if (target.startsWith('@slip/')) {
           assert.ok(allowed.includes(target.slice('@slip/'.length)), `${where}, which its layer does not allow`);
@@ -62,7 +82,9 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
   test(`${workspace} references in tsconfig.json what package.json depends on`, () => {
     const manifest = JSON.parse(readFileSync(path.join(root, workspace, 'package.json'), 'utf8'));
     const config = JSON.parse(readFileSync(path.join(root, workspace, 'tsconfig.json'), 'utf8'));
-    const references = (config.references ?? []).map((reference: { path: string }) => path.basename(reference.path)).sort();
+    const references = (config.references ?? [])
+      .map((reference: { path: string }) => path.basename(reference.path))
+      .sort();
     const dependencies = Object.keys(manifest.dependencies ?? {})
       .filter((name) => name.startsWith('@slip/'))
       .map((name) => name.slice('@slip/'.length))
@@ -74,7 +96,11 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
 test('no file of the project names a path or registry of the machine it was written on', () => {
   for (const workspace of Object.keys(LAYERS)) {
     for (const file of sources(workspace)) {
-      assert.doesNotMatch(readFileSync(file, 'utf8'), /\/work\/(main|shared)|registry\.npmjs/, path.relative(root, file));
+      assert.doesNotMatch(
+        readFileSync(file, 'utf8'),
+        /\/work\/(main|shared)|registry\.npmjs/,
+        path.relative(root, file),
+      );
     }
   }
   assert.doesNotMatch(readFileSync(path.join(root, 'package-lock.json'), 'utf8'), /"resolved": "https?:/);

@@ -18,7 +18,11 @@ export const trainStepBench: Bench = {
   peerMissing: () =>
     new Promise((resolve) => {
       execFile(PYTHON, ['-c', 'import torch'], (error) => {
-        resolve(error === null ? undefined : `${PYTHON} cannot import torch; apt-get install python3-torch libopenblas0-pthread`);
+        resolve(
+          error === null
+            ? undefined
+            : `${PYTHON} cannot import torch; apt-get install python3-torch libopenblas0-pthread`,
+        );
       });
     }),
 };

@@ -32,11 +32,18 @@ for (const { name, kind, offset, size } of layout.entries) {
   inputs[`param/${name}`] = arenas.params.subarray(offset, offset + size);
   outputs[`grad/${name}`] = arenas.grads.subarray(offset, offset + size);
 }
-const executor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads: Number(values.threads), inputs, outputs });
+const executor = await createOnnxExecutor(step, {
+  rank: 0,
+  worldSize: 1,
+  threads: Number(values.threads),
+  inputs,
+  outputs,
+});
 for (const view of step.inputs) {
   if (view.name.startsWith('param/')) continue;
   const data = executor.input(view.name);
-  for (let i = 0; i < data.length; i++) data[i] = view.dtype === 'int32' ? 1 + ((i * 7919) % 49000) : Math.random() * 2 - 1;
+  for (let i = 0; i < data.length; i++)
+    data[i] = view.dtype === 'int32' ? 1 + ((i * 7919) % 49000) : Math.random() * 2 - 1;
 }
 
 const stepMs: number[] = [];
@@ -44,7 +51,15 @@ const losses: number[] = [];
 for (let i = 0; i < WARM_UP_STEPS + MEASURED_STEPS; i++) {
   const startedAt = performance.now();
   await executor.run();
-  adamW(arenas, layout.entries, { lr: 1e-4, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0.1, step: i + 1, gradScale: 1 });
+  adamW(arenas, layout.entries, {
+    lr: 1e-4,
+    beta1: 0.9,
+    beta2: 0.98,
+    eps: 1e-8,
+    weightDecay: 0.1,
+    step: i + 1,
+    gradScale: 1,
+  });
   stepMs.push(performance.now() - startedAt);
   losses.push(executor.output('loss')[0]);
 }

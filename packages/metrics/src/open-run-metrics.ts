@@ -9,13 +9,15 @@ import type { MetricSink } from './sinks/metric-sink.js';
 import { type EvaluationRecord, FAMILY_METRICS, type StepRecord } from './step-record.js';
 
 export class OpenRunMetrics implements RunMetrics {
+  readonly lastEpochEnd: number;
   private readonly options: RunMetricsOptions;
   private readonly console: Console;
   private readonly means = new EpochMeans();
   private sinks: readonly MetricSink[];
   private last: StepRecord | undefined;
 
-  constructor(options: RunMetricsOptions, sinks: readonly MetricSink[], console: Console) {
+  constructor(options: RunMetricsOptions, sinks: readonly MetricSink[], console: Console, lastEpochEnd: number) {
+    this.lastEpochEnd = lastEpochEnd;
     this.options = options;
     this.sinks = sinks;
     this.console = console;

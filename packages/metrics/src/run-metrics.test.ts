@@ -185,7 +185,7 @@ test('an output that fails is dropped with one warning, the others go on', async
     evaluation: () => undefined,
     close: () => undefined,
   };
-  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], silentConsole);
+  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], silentConsole, 0);
   await runSteps(metrics, 1, 4);
   await metrics.close();
   assert.deepEqual(seen, [1, 2, 3, 4]);

@@ -25,6 +25,8 @@ export interface RunMetricsOptions {
 }
 
 export interface RunMetrics {
+  /** The last step that earlier attempts recorded as the end of an epoch; 0 for none, and where metrics are not enabled. */
+  readonly lastEpochEnd: number;
   /** @param print whether a plain line is due */
   step(record: StepRecord, print: boolean): void;
   /** @param summary `epoch`, and whatever of `train_*` and `test_*` is better known than by the means of the steps */
@@ -50,7 +52,7 @@ export async function createRunMetrics(
   if (!options.enabled) return silentMetrics;
   const { runDir, startStep, stepsPerEpoch, log } = options;
   await mkdir(runDir, { recursive: true });
-  const { sink: metricsFile, earlierSteps } = await openMetricsFile(runDir, startStep, edges.now);
+  const { sink: metricsFile, earlierSteps, lastEpochEnd } = await openMetricsFile(runDir, startStep, edges.now);
   const sinks = [
     metricsFile,
     await openEpochLog(runDir, { startStep, stepsPerEpoch }),
@@ -58,13 +60,14 @@ export async function createRunMetrics(
   ];
   if (options.wandb !== undefined) sinks.push(openWandb(runDir, options.wandb, log));
   const watched = openConsole({ ...options, terminal: options.terminal ? edges.terminal : undefined });
-  const metrics = new OpenRunMetrics(options, sinks, watched);
+  const metrics = new OpenRunMetrics(options, sinks, watched, lastEpochEnd);
   for (const record of earlierSteps)
-    if (record.epoch === Math.floor(startStep / stepsPerEpoch)) metrics.remember(record);
+    if (record.epoch === Math.floor((startStep - 1) / stepsPerEpoch)) metrics.remember(record);
   return metrics;
 }
 
 const silentMetrics: RunMetrics = {
+  lastEpochEnd: 0,
   step: () => undefined,
   epoch: () => Promise.resolve(),
   evaluation: () => undefined,

@@ -6,12 +6,12 @@ import type { MetricSink } from './metric-sink.js';
 
 export const METRICS_FILE = 'metrics.jsonl';
 
-/** @returns also the step records that stayed from earlier attempts, oldest first */
+/** @returns also the step records that stayed from earlier attempts, oldest first, and the last step that ended an epoch */
 export async function openMetricsFile(
   runDir: string,
   startStep: number,
   now: () => number,
-): Promise<{ sink: MetricSink; earlierSteps: StepRecord[] }> {
+): Promise<{ sink: MetricSink; earlierSteps: StepRecord[]; lastEpochEnd: number }> {
   const { log, kept } = await JsonLinesFile.open(
     path.join(runDir, METRICS_FILE),
     ({ step }) => typeof step === 'number' && step <= startStep,
@@ -28,7 +28,8 @@ export async function openMetricsFile(
     evaluation: (record) => log.append({ kind: 'eval', ...record, time: now() / 1000 }),
     close: () => log.close(),
   };
-  return { sink, earlierSteps: kept.filter(isStepRecord) };
+  const epochEnds = [...earlierEpochs].map(Number);
+  return { sink, earlierSteps: kept.filter(isStepRecord), lastEpochEnd: Math.max(0, ...epochEnds) };
 }
 
 export function isStepRecord(line: JsonLine): line is JsonLine & StepRecord {

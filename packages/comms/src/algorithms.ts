@@ -1,0 +1,184 @@
+// The collectives as patterns of frames over a mesh. Which pattern is a pure function of size and world.
+import { SlipError } from '@slip/core';
+import type { FrameTag, Mesh, Operation } from './mesh.js';
+
+/** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
+const CHUNK_ELEMENTS = 128 * 1024;
+const SHORT_BYTES = 16 * 1024;
+
+export type Algorithm = 'direct' | 'ring';
+
+/**
+ * Short messages go directly from each rank to each, one latency; long ones around a ring in chunks, where every rank sends
+ * and receives 2 (W - 1) / W of the data, whatever the world size.
+ */
+export function chooseAlgorithm(elements: number, worldSize: number): Algorithm {
+  return elements < worldSize || elements * Float32Array.BYTES_PER_ELEMENT <= SHORT_BYTES ? 'direct' : 'ring';
+}
+
+/** One collective under way: its place in the order of calls. */
+export interface Call {
+  readonly mesh: Mesh;
+  readonly operation: Operation;
+  readonly sequence: number;
+  readonly elements: number;
+}
+
+type Combine = (into: Float32Array, other: Float32Array) => void;
+
+/** @returns nothing; `buffer` holds the sum or maximum, the same bits on all ranks */
+export async function allReduce(call: Call, buffer: Float32Array): Promise<void> {
+  const combine = call.operation === 'allReduce max' ? takeMaximum : addInto;
+  if (chooseAlgorithm(buffer.length, call.mesh.worldSize) === 'direct') return directReduce(call, buffer, combine);
+  const { rank, worldSize } = call.mesh;
+  const segments = splitEvenly(buffer.length, worldSize);
+  // The segment that leaves first is the own one; after W - 1 additions a rank holds the sum of segment rank + 1.
+  await turnRing(call, {
+    steps: 2 * (worldSize - 1),
+    segmentAt: (step) => buffer.subarray(...segments[modulo(rank - step, worldSize)]),
+    take: (step, into, other) => (step < worldSize - 1 ? combine(into, other) : into.set(other)),
+  });
+}
+
+export async function reduceScatter(call: Call, input: Float32Array, output: Float32Array): Promise<void> {
+  const { rank, worldSize } = call.mesh;
+  const part = (r: number, of = input) => of.subarray(r * output.length, (r + 1) * output.length);
+  if (chooseAlgorithm(input.length, worldSize) === 'direct') {
+    await sendToOthers(call, (to) => part(to));
+    return combineInRankOrder(call, part(rank), output, addInto);
+  }
+  const sums = input.slice();
+  await turnRing(call, {
+    steps: worldSize - 1,
+    segmentAt: (step) => part(modulo(rank - 1 - step, worldSize), sums),
+    take: (_, into, other) => addInto(into, other),
+  });
+  output.set(part(rank, sums));
+}
+
+export async function allGather(call: Call, input: Float32Array, output: Float32Array): Promise<void> {
+  const { rank, worldSize } = call.mesh;
+  const part = (r: number) => output.subarray(r * input.length, (r + 1) * input.length);
+  part(rank).set(input);
+  if (chooseAlgorithm(output.length, worldSize) === 'direct') {
+    await sendToOthers(call, () => input);
+    for (const from of others(call.mesh)) part(from).set(await receiveFloats(call, from, 0, input.length));
+    return;
+  }
+  await turnRing(call, {
+    steps: worldSize - 1,
+    segmentAt: (step) => part(modulo(rank - step, worldSize)),
+    take: (_, into, other) => into.set(other),
+  });
+}
+
+export async function broadcast(call: Call, bytes: Uint8Array, root: number): Promise<void> {
+  const size = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
+  for (let chunk = 0; chunk * size < bytes.length; chunk++) {
+    const part = bytes.subarray(chunk * size, (chunk + 1) * size);
+    const tag = tagOf(call, chunk);
+    if (call.mesh.rank === root) for (const to of others(call.mesh)) await call.mesh.send(to, tag, part);
+    else part.set(sized(await call.mesh.receive(root, tag), part.length, root));
+  }
+}
+
+/** Every rank's bytes, in rank order; also the barrier, with none. */
+export async function exchangeBytes(call: Call, own: Uint8Array): Promise<Uint8Array[]> {
+  const tag = tagOf(call, 0);
+  for (const to of others(call.mesh)) await call.mesh.send(to, tag, own);
+  const all: Uint8Array[] = [];
+  all[call.mesh.rank] = own;
+  for (const from of others(call.mesh)) all[from] = await call.mesh.receive(from, tag);
+  return all;
+}
+
+async function directReduce(call: Call, buffer: Float32Array, combine: Combine): Promise<void> {
+  await sendToOthers(call, () => buffer);
+  await combineInRankOrder(call, buffer.slice(), buffer, combine);
+}
+
+/** `output` becomes the parts of rank 0, 1, ... combined in this order, the own part among them. */
+async function combineInRankOrder(call: Call, own: Float32Array, output: Float32Array, combine: Combine): Promise<void> {
+  for (let from = 0; from < call.mesh.worldSize; from++) {
+    const part = from === call.mesh.rank ? own : await receiveFloats(call, from, 0, own.length);
+    if (from === 0) output.set(part);
+    else combine(output, part);
+  }
+}
+
+interface Ring {
+  readonly steps: number;
+  /** What leaves at this step; what arrives at step k is what leaves at step k + 1. */
+  segmentAt(step: number): Float32Array;
+  take(step: number, into: Float32Array, other: Float32Array): void;
+}
+
+/** Each chunk goes on as soon as it has been taken in, so that all links are busy at once. */
+async function turnRing(call: Call, ring: Ring): Promise<void> {
+  const { rank, worldSize } = call.mesh;
+  const [left, right] = [modulo(rank - 1, worldSize), modulo(rank + 1, worldSize)];
+  const send = (chunk: number, part: Float32Array) => call.mesh.send(right, tagOf(call, chunk), bytesOf(part));
+  const pending: Promise<void>[] = [];
+  const launch = (sending: Promise<void>) => {
+    // Awaited at the end; a failure of the receiving side may come first.
+    sending.catch(() => undefined);
+    pending.push(sending);
+  };
+  for (const part of chunksOf(ring.segmentAt(0))) launch(send(0, part));
+  for (let step = 0; step < ring.steps; step++) {
+    for (const part of chunksOf(ring.segmentAt(step + 1))) {
+      ring.take(step, part, await receiveFloats(call, left, step, part.length));
+      if (step + 1 < ring.steps) launch(send(step + 1, part));
+    }
+  }
+  await Promise.all(pending);
+}
+
+async function sendToOthers(call: Call, part: (to: number) => Float32Array): Promise<void> {
+  for (const to of others(call.mesh)) await call.mesh.send(to, tagOf(call, 0), bytesOf(part(to)));
+}
+
+async function receiveFloats(call: Call, from: number, chunk: number, length: number): Promise<Float32Array> {
+  const bytes = sized(await call.mesh.receive(from, tagOf(call, chunk)), length * Float32Array.BYTES_PER_ELEMENT, from);
+  // Frames arrive at any address; floats need a multiple of four.
+  const aligned = bytes.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  return new Float32Array(aligned.buffer, aligned.byteOffset, length);
+}
+
+function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
+  if (bytes.length === wanted) return bytes;
+  throw new SlipError('peer-lost', `rank ${from} sent a frame of ${bytes.length} bytes where ${wanted} were expected`);
+}
+
+function tagOf({ operation, sequence, elements }: Call, chunk: number): FrameTag {
+  return { operation, sequence, elements, chunk };
+}
+
+/** Starting after the own rank, so that not everybody talks to rank 0 first. */
+function others({ rank, worldSize }: Mesh): number[] {
+  return Array.from({ length: worldSize - 1 }, (_, i) => (rank + 1 + i) % worldSize);
+}
+
+function splitEvenly(length: number, parts: number): [number, number][] {
+  return Array.from({ length: parts }, (_, i) => [Math.floor((length * i) / parts), Math.floor((length * (i + 1)) / parts)]);
+}
+
+function* chunksOf(segment: Float32Array): Generator<Float32Array> {
+  for (let start = 0; start < segment.length; start += CHUNK_ELEMENTS) yield segment.subarray(start, start + CHUNK_ELEMENTS);
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}
+
+function addInto(into: Float32Array, other: Float32Array): void {
+  for (let i = 0; i < into.length; i++) into[i] += other[i];
+}
+
+function takeMaximum(into: Float32Array, other: Float32Array): void {
+  for (let i = 0; i < into.length; i++) into[i] = Math.max(into[i], other[i]);
+}

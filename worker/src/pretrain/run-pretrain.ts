@@ -1,0 +1,263 @@
+// Builds everything a pre-training worker needs, in the order in which it can fail, runs it, and closes it again.
+import os from 'node:os';
+import path from 'node:path';
+import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
+import { connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
+import { modelOf, type Plan, planPretrain, type RunConfig } from '@slip/config';
+import { type Logger, SlipError } from '@slip/core';
+import { createTrainLoader, type TrainLoader } from '@slip/data';
+import { createOnnxExecutor, type StepExecutor } from '@slip/engine';
+import { createRunMetrics, type RunMetrics, renderReport } from '@slip/metrics';
+import { lrSchedule, trainStep } from '@slip/model';
+import { countParameters, type ModelConfig } from '@slip/model/architecture';
+import { prepareValidation, type Validation } from '../evaluation/validation.js';
+import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { createCheckpointer } from './checkpointer.js';
+import { createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { restoreModel, restoreTrainState } from './state-checkpoint.js';
+import { listenForStop } from './stop-request.js';
+import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
+import { type TrainOutcome, train } from './trainer.js';
+
+export interface PretrainContext {
+  readonly config: RunConfig;
+  readonly configHash: string;
+  readonly environment: WorkerEnvironment;
+  readonly session: WorkerSession;
+  readonly log: Logger;
+}
+
+/** The whole life of a pre-training worker. */
+export async function runPretrain(context: PretrainContext): Promise<TrainOutcome> {
+  const { config, environment, log } = context;
+  const stop = listenForStop((signal) => log.warn(`${signal} received: stopping after the current step`));
+  const closers: (() => Promise<unknown>)[] = [];
+  try {
+    const group = await openGroup(context);
+    closers.unshift(() => group.close());
+    const model = modelOf(config);
+    const threads = threadsPerWorker(config, environment);
+    const validation = await prepareValidation({ config, model, group, threads, log, required: config.evaluate });
+    const state = createTrainState(model, config.seed);
+    const checkpoint = await restore(context, state, group);
+    if (config.evaluate) return await evaluateOnly(validation!, state, log);
+
+    const loader = await createTrainLoader({
+      ...loaderOptions(config, model),
+      rank: group.rank,
+      worldSize: group.worldSize,
+    });
+    closers.unshift(() => loader.close());
+    const plan = planPretrain(config, loader.datasetSize);
+    await checkRanksAgree(group, state);
+    const metrics = await openMetrics(context, plan, state);
+    closers.unshift(() => metrics.close());
+    const clock = createCollectiveClock();
+    const microGrads = config.updateFreq === 1 ? state.grads : new Float32Array(state.grads.length);
+    const compiledAt = performance.now();
+    const executor = await compileTrainStep(
+      model,
+      config,
+      state,
+      microGrads,
+      group,
+      timedCollectives(group, clock),
+      threads,
+    );
+    closers.unshift(() => executor.close());
+    if (group.rank === 0) announce(context, model, plan, state, executor, performance.now() - compiledAt);
+
+    const outcome = await train({
+      config,
+      plan,
+      state,
+      executor,
+      microGrads,
+      metricNames: metricNames(model),
+      loader,
+      group,
+      clock,
+      stopRequested: () => stop.signal !== undefined,
+      checkpointer: createCheckpointer({
+        runFolder: config.outputDir,
+        group,
+        configHash: context.configHash,
+        log,
+        savedStep: checkpoint?.step ?? -1,
+      }),
+      metrics,
+      validation,
+      learningRate: lrSchedule({ ...config, stepsPerEpoch: plan.stepsPerEpoch }),
+      reportStep: (step) => context.session.reportStep(step),
+      log,
+    });
+    if (group.rank === 0) await finishRun(context, plan, state, loader, outcome);
+    await group.barrier();
+    return outcome;
+  } finally {
+    stop.dispose();
+    for (const close of closers) await close();
+  }
+}
+
+async function openGroup({ config, environment, session, log }: PretrainContext): Promise<ProcessGroup> {
+  if (environment.worldSize === 1) return createSoloGroup();
+  return connectZeroMqGroup({
+    rank: environment.rank,
+    worldSize: environment.worldSize,
+    runId: environment.runId,
+    generation: environment.generation,
+    host: environment.host,
+    timeoutMs: config.commTimeout * 1000,
+    exchange: (endpoint) => session.exchange(endpoint),
+    signal: session.aborted,
+    log,
+  });
+}
+
+/** Cores divided among the workers of this node, unless `--threads` says otherwise. */
+function threadsPerWorker(config: RunConfig, { localWorldSize }: WorkerEnvironment): number {
+  return config.threads > 0 ? config.threads : Math.max(1, Math.floor(os.availableParallelism() / localWorldSize));
+}
+
+/** The run folder's newest valid checkpoint wins; `--resume` only matters where there is none yet. */
+async function restore({ config, log }: PretrainContext, state: TrainState, group: ProcessGroup) {
+  const own = await findLatestCheckpoint(path.join(config.outputDir, 'checkpoints'), { log });
+  const checkpoint = own ?? (config.resume === '' ? undefined : await openCheckpoint(config.resume, { verify: true }));
+  if (checkpoint === undefined) {
+    if (config.evaluate)
+      throw new SlipError('checkpoint', `--evaluate needs a checkpoint: none in ${config.outputDir} and no --resume`);
+    return undefined;
+  }
+  if (config.evaluate) await restoreModel(checkpoint, state);
+  else await restoreTrainState(checkpoint, state, config.batchSize * group.worldSize);
+  if (group.rank === 0) log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
+  return own;
+}
+
+async function evaluateOnly(validation: Validation, state: TrainState, log: Logger): Promise<TrainOutcome> {
+  log.info((await validation.run(state)).summary);
+  return 'completed';
+}
+
+function loaderOptions(config: RunConfig, model: ModelConfig) {
+  const views = {
+    CLIP: ['image', 'tokens'] as const,
+    SIMCLR: ['aug1', 'aug2'] as const,
+    SLIP: ['image', 'tokens', 'aug1', 'aug2'] as const,
+  };
+  return {
+    dataset: { dataset: config.dataset, root: config.root, metadata: config.metadata },
+    views: views[model.family],
+    imageSize: model.vision.imageSize,
+    contextLength: model.text?.contextLength ?? 0,
+    batchSize: config.batchSize,
+    seed: config.seed,
+    sampler: config.sampler,
+    truncate: config.truncate,
+    workers: config.workers,
+    badSamples: config.badSamples,
+  };
+}
+
+/** A rank that starts from something else would silently train another model. */
+async function checkRanksAgree(group: ProcessGroup, state: TrainState): Promise<void> {
+  const sums = await group.allGatherObject(stateChecksum(state));
+  const other = sums.findIndex((sum) => sum !== sums[0]);
+  if (other > 0) {
+    throw new SlipError(
+      'checkpoint',
+      `rank ${other} starts from other weights than rank 0; do all nodes see the same run folder?`,
+    );
+  }
+}
+
+function openMetrics(
+  { config, environment, log }: PretrainContext,
+  plan: Plan,
+  state: TrainState,
+): Promise<RunMetrics> {
+  return createRunMetrics({
+    runDir: config.outputDir,
+    enabled: environment.rank === 0,
+    terminal: process.stderr.isTTY === true,
+    totalSteps: plan.totalSteps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    startStep: state.step,
+    family: modelOf(config).family,
+    log,
+    ...(config.wandb
+      ? {
+          wandb: {
+            project: 'slip',
+            id: path.basename(path.resolve(config.outputDir)),
+            python: environment.wandbPython,
+          },
+        }
+      : {}),
+  });
+}
+
+function compileTrainStep(
+  model: ModelConfig,
+  config: RunConfig,
+  state: TrainState,
+  microGrads: Float32Array,
+  group: ProcessGroup,
+  collectives: ReturnType<typeof timedCollectives>,
+  threads: number,
+): Promise<StepExecutor> {
+  const { batchSize, gather, sslScale, sslTemp } = config;
+  const { rank, worldSize } = group;
+  const step = trainStep(model, { batchSize, rank, worldSize, gather, sslScale, sslTemp });
+  const inputs: Record<string, Float32Array> = {};
+  const outputs: Record<string, Float32Array> = {};
+  for (const entry of state.entries) {
+    if (entry.kind !== 'param') continue;
+    inputs[`param/${entry.name}`] = tensorView(state, state.params, entry.name);
+    outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
+  }
+  return createOnnxExecutor(step, { rank, worldSize, threads, collectives, inputs, outputs });
+}
+
+function metricNames(model: ModelConfig): readonly string[] {
+  return {
+    CLIP: ['loss', 'clip_loss', 'clip_acc'],
+    SIMCLR: ['loss', 'ssl_loss', 'ssl_acc'],
+    SLIP: ['loss', 'clip_loss', 'ssl_loss', 'clip_acc', 'ssl_acc'],
+  }[model.family];
+}
+
+function announce(
+  { config, environment, log }: PretrainContext,
+  model: ModelConfig,
+  plan: Plan,
+  state: TrainState,
+  executor: StepExecutor,
+  compileMs: number,
+): void {
+  log.info(
+    `${model.name}: ${countParameters(model).toLocaleString('en')} parameters, ${environment.worldSize} ranks x ${config.batchSize} rows ` +
+      `x update-freq ${config.updateFreq} = ${plan.globalBatch}; ${plan.stepsPerEpoch} steps per epoch, ${plan.totalSteps} in all`,
+  );
+  log.info(
+    `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
+      `${executor.stats.collectives} collectives; starting at step ${state.step}`,
+  );
+}
+
+async function finishRun(
+  { config, log }: PretrainContext,
+  plan: Plan,
+  state: TrainState,
+  loader: TrainLoader,
+  outcome: TrainOutcome,
+): Promise<void> {
+  if (loader.replacedSamples > 0) log.warn(`${loader.replacedSamples} unreadable samples were replaced`);
+  const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
+  log.info(
+    outcome === 'completed'
+      ? `finished at step ${state.step} of ${plan.totalSteps}; report: ${report}`
+      : `stopped at step ${state.step} of ${plan.totalSteps}, saved; the same command continues`,
+  );
+}

@@ -1,0 +1,54 @@
+// What training changes: parameters, gradients, moments, batch-norm statistics and the step counter, all in flat arenas.
+// Not how it changes (train-step.ts) nor how it is stored (state-checkpoint.ts).
+import { crc32 } from 'node:zlib';
+import { initialiseBuffers, initialiseParameters } from '@slip/model';
+import { type ModelConfig, stateLayout, type TensorEntry } from '@slip/model/architecture';
+
+export interface TrainState {
+  readonly entries: readonly TensorEntry[];
+  /** Every parameter, in state-dict order; a tensor is the view [offset, offset + size). */
+  readonly params: Float32Array;
+  /** Gradients summed over micro-batches and ranks, laid out like `params`. */
+  readonly grads: Float32Array;
+  readonly expAvg: Float32Array;
+  readonly expAvgSq: Float32Array;
+  /** Running means and variances of the batch norms. */
+  readonly buffers: Float32Array;
+  /** How often the running statistics of each batch norm were updated (`num_batches_tracked`). */
+  batchesTracked: number;
+  /** Optimizer steps applied so far. */
+  step: number;
+  /** Best top-1 of zero-shot validation so far, percent. */
+  bestAcc1: number;
+}
+
+/** A fresh state: the reference's initialisation, a pure function of `seed`, so every rank builds the same one. */
+export function createTrainState(model: ModelConfig, seed: number): TrainState {
+  const layout = stateLayout(model);
+  return {
+    entries: layout.entries,
+    params: initialiseParameters(model, seed),
+    grads: new Float32Array(layout.parameterCount),
+    expAvg: new Float32Array(layout.parameterCount),
+    expAvgSq: new Float32Array(layout.parameterCount),
+    buffers: initialiseBuffers(model),
+    batchesTracked: 0,
+    step: 0,
+    bestAcc1: 0,
+  };
+}
+
+/** The view of one tensor in its arena. @throws RangeError for an unknown name */
+export function tensorView(state: TrainState, arena: Float32Array, name: string): Float32Array {
+  const entry = state.entries.find((candidate) => candidate.name === name);
+  if (entry === undefined) throw new RangeError(`no tensor named ${name}`);
+  return arena.subarray(entry.offset, entry.offset + entry.size);
+}
+
+/** A checksum of everything that must be equal on all ranks; compared before the first step. */
+export function stateChecksum(state: TrainState): string {
+  const sums = [state.params, state.expAvg, state.expAvgSq, state.buffers].map((arena) =>
+    crc32(new Uint8Array(arena.buffer, arena.byteOffset, arena.byteLength)).toString(16),
+  );
+  return [...sums, state.batchesTracked, state.step].join('-');
+}

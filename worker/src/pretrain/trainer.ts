@@ -1,0 +1,114 @@
+// The training loop, and nothing that it could call instead: read it to know the order of things.
+
+import type { ProcessGroup } from '@slip/comms';
+import type { Plan, RunConfig } from '@slip/config';
+import type { Logger } from '@slip/core';
+import type { RunMetrics } from '@slip/metrics';
+import type { Validation, ValidationResult } from '../evaluation/validation.js';
+import type { Checkpointer } from './checkpointer.js';
+import type { TrainState } from './train-state.js';
+import { runTrainStep, type StepOutcome, type TrainStepParts } from './train-step.js';
+
+export type TrainOutcome = 'completed' | 'stopped';
+
+export interface TrainerParts extends TrainStepParts {
+  readonly config: RunConfig;
+  readonly plan: Plan;
+  readonly state: TrainState;
+  readonly group: ProcessGroup;
+  readonly checkpointer: Checkpointer;
+  readonly metrics: RunMetrics;
+  /** Undefined where there is nothing to validate on. */
+  readonly validation: Validation | undefined;
+  readonly learningRate: (step: number) => number;
+  readonly reportStep: (step: number) => void;
+  readonly log: Logger;
+}
+
+/** Trains from `state.step` to the end of the plan, or to a step boundary where any rank was asked to stop. */
+export async function train(parts: TrainerParts): Promise<TrainOutcome> {
+  const { config, plan, state, checkpointer } = parts;
+  const lastStep = Math.min(plan.totalSteps, config.maxSteps > 0 ? config.maxSteps : Number.POSITIVE_INFINITY);
+  if (await interruptedAtEpochEnd(parts)) await endEpoch(parts);
+  seekLoader(parts);
+  while (state.step < lastStep) {
+    const lr = parts.learningRate(state.step);
+    const outcome = await runTrainStep(parts, lr);
+    recordStep(parts, outcome, lr);
+    parts.reportStep(state.step);
+    if (outcome.stopAgreed && state.step < lastStep) {
+      await checkpointer.save(parts);
+      return 'stopped';
+    }
+    if (state.step % plan.stepsPerEpoch === 0) {
+      await endEpoch(parts);
+      seekLoader(parts);
+    } else if (config.checkpointEverySteps > 0 && state.step % config.checkpointEverySteps === 0) {
+      await checkpointer.save(parts);
+    }
+  }
+  await checkpointer.save(parts);
+  return 'completed';
+}
+
+/** The place in the data is a pure function of the step; left-over micro-batches of an epoch are passed over. */
+function seekLoader({ plan, state, config, loader }: TrainerParts): void {
+  loader.seek(Math.floor(state.step / plan.stepsPerEpoch), (state.step % plan.stepsPerEpoch) * config.updateFreq);
+}
+
+/**
+ * Saving comes first and does not depend on the validation (reference 8.1.6). What follows may be repeated: a run that was
+ * killed in between does it when it continues.
+ */
+async function endEpoch(parts: TrainerParts): Promise<void> {
+  const { config, plan, state, validation } = parts;
+  const epoch = state.step / plan.stepsPerEpoch - 1;
+  await parts.checkpointer.save(parts);
+  const due = (epoch + 1) % config.evalFreq === 0 || state.step === plan.totalSteps;
+  const validated = due && validation !== undefined ? await validation.run(state) : undefined;
+  if (validated !== undefined) await recordValidation(parts, validated, epoch);
+  await parts.metrics.epoch({ ...testFigures(config, validated), epoch });
+}
+
+/** Rank 0 knows what was recorded; all ranks have to take part in what is repeated. */
+async function interruptedAtEpochEnd({ plan, state, metrics, group }: TrainerParts): Promise<boolean> {
+  if (state.step === 0 || state.step % plan.stepsPerEpoch !== 0) return false;
+  const [lastEpochEnd] = await group.allGatherObject(metrics.lastEpochEnd);
+  return lastEpochEnd < state.step;
+}
+
+async function recordValidation(parts: TrainerParts, validated: ValidationResult, epoch: number): Promise<void> {
+  const { state, metrics, checkpointer } = parts;
+  metrics.evaluation({ step: state.step, epoch, ...validated.figures });
+  parts.log.info(validated.summary);
+  if (validated.figures.acc1 > state.bestAcc1) {
+    state.bestAcc1 = validated.figures.acc1;
+    await checkpointer.markBest(state.step);
+  }
+}
+
+function testFigures(config: RunConfig, validated: ValidationResult | undefined): Record<string, number> {
+  if (config.model.startsWith('SIMCLR')) return { test_acc1: -1 };
+  return validated === undefined ? {} : { test_acc1: validated.figures.acc1, test_acc5: validated.figures.acc5 };
+}
+
+function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void {
+  const { config, plan, state, group } = parts;
+  const iteration = (state.step - 1) % plan.stepsPerEpoch;
+  const images = config.batchSize * group.worldSize * config.updateFreq;
+  const record = {
+    step: state.step,
+    epoch: Math.floor((state.step - 1) / plan.stepsPerEpoch),
+    iteration,
+    lr,
+    loss: outcome.metrics.loss,
+    ...outcome.metrics,
+    logit_scale: outcome.logitScale,
+    imagesPerSecond: (images / outcome.stepMs) * 1000,
+    stepMs: outcome.stepMs,
+    dataWaitMs: outcome.dataWaitMs,
+    commMs: outcome.commMs,
+    memoryBytes: process.memoryUsage.rss(),
+  };
+  parts.metrics.step(record, iteration % config.printFreq === 0);
+}
