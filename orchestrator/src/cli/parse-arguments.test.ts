@@ -1,9 +1,10 @@
 // The command line: spellings, positions, and what is said about mistakes.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { nearestName } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import type { FlagDefinition } from './flag-definition.js';
-import { flagsFromEnvironment, nearestName, parseArguments } from './parse-arguments.js';
+import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
 const flags: readonly FlagDefinition[] = [
   ...LAUNCH_FLAGS,

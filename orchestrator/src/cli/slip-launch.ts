@@ -2,14 +2,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PRETRAIN_FLAGS } from '@slip/config';
-import { createLogger, type Logger, SlipError } from '@slip/core';
+import type { RunConfig } from '@slip/config';
+import { PRETRAIN_FLAGS } from '@slip/config/flags';
+import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
 import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
 import type { FlagDefinition } from './flag-definition.js';
-import { flagsFromEnvironment, nearestName, parseArguments } from './parse-arguments.js';
+import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
 const TASKS = ['pretrain'];
 
@@ -60,7 +61,7 @@ async function launchPretrain({ flags, settings, environment, log }: PretrainLau
   });
   for (const notice of notices) log.info(notice);
   for (const warning of warnings) log.warn(warning);
-  if (flags['dry-run'] === true) return print(describePlan(config));
+  if (flags['dry-run'] === true) return print(describePlan(config, await knownSize(config)));
 
   const runFolder = path.resolve(config.outputDir);
   const configFile = path.join(runFolder, 'config.json');
@@ -83,6 +84,18 @@ async function launchPretrain({ flags, settings, environment, log }: PretrainLau
     },
     { log, terminal: process, onSignal: processSignals(settings.signals) },
   );
+}
+
+/** The set itself where it is at hand; else the published size of the set of this name. */
+async function knownSize(config: RunConfig): Promise<{ size: number; source: string } | undefined> {
+  const { openDataset, publishedDatasetSize } = await import('@slip/data');
+  try {
+    const { length } = await openDataset(config);
+    return { size: length, source: config.metadata };
+  } catch {
+    const size = publishedDatasetSize(config.dataset);
+    return size === undefined ? undefined : { size, source: 'published size; the files are not here' };
+  }
 }
 
 /** The other application: located by its place in the project, and started as a process, never imported. */

@@ -98,7 +98,12 @@ async function directReduce(call: Call, buffer: Float32Array, combine: Combine):
 }
 
 /** `output` becomes the parts of rank 0, 1, ... combined in this order, the own part among them. */
-async function combineInRankOrder(call: Call, own: Float32Array, output: Float32Array, combine: Combine): Promise<void> {
+async function combineInRankOrder(
+  call: Call,
+  own: Float32Array,
+  output: Float32Array,
+  combine: Combine,
+): Promise<void> {
   for (let from = 0; from < call.mesh.worldSize; from++) {
     const part = from === call.mesh.rank ? own : await receiveFloats(call, from, 0, own.length);
     if (from === 0) output.set(part);
@@ -160,11 +165,15 @@ function others({ rank, worldSize }: Mesh): number[] {
 }
 
 function splitEvenly(length: number, parts: number): [number, number][] {
-  return Array.from({ length: parts }, (_, i) => [Math.floor((length * i) / parts), Math.floor((length * (i + 1)) / parts)]);
+  return Array.from({ length: parts }, (_, i) => [
+    Math.floor((length * i) / parts),
+    Math.floor((length * (i + 1)) / parts),
+  ]);
 }
 
 function* chunksOf(segment: Float32Array): Generator<Float32Array> {
-  for (let start = 0; start < segment.length; start += CHUNK_ELEMENTS) yield segment.subarray(start, start + CHUNK_ELEMENTS);
+  for (let start = 0; start < segment.length; start += CHUNK_ELEMENTS)
+    yield segment.subarray(start, start + CHUNK_ELEMENTS);
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

@@ -12,7 +12,11 @@ import { connectZeroMqGroup } from './zeromq/zeromq-mesh.js';
 test('a rank that calls another collective is named at once, on all ranks', async () => {
   const groups = await connectLocally(3, { timeoutMs: 30_000 });
   const startedAt = performance.now();
-  const results = await Promise.allSettled([groups[0].barrier(), groups[1].allReduce(new Float32Array(4)), groups[2].barrier()]);
+  const results = await Promise.allSettled([
+    groups[0].barrier(),
+    groups[1].allReduce(new Float32Array(4)),
+    groups[2].barrier(),
+  ]);
   for (const result of results) {
     assert.equal(result.status, 'rejected');
     assert.match(String(result.reason.message), /ranks disagree: rank \d is at (barrier|allReduce sum) #0/);
@@ -77,7 +81,11 @@ test('no bytes make the parser throw', () => {
   for (let i = 0; i < good.length; i++) {
     const bad = Buffer.from(good);
     bad[i] ^= 0x40;
-    assert.notDeepEqual(parseFrame([bad, Buffer.from('abc')], membership, 2), { status: 'ok', header, payload: Buffer.from('abc') });
+    assert.notDeepEqual(parseFrame([bad, Buffer.from('abc')], membership, 2), {
+      status: 'ok',
+      header,
+      payload: Buffer.from('abc'),
+    });
     assert.equal(parseFrame([good.subarray(0, i), Buffer.from('abc')], membership, 2).status, 'foreign');
   }
   assert.equal(parseFrame([good, Buffer.from('ab')], membership, 2).status, 'damaged');
@@ -110,7 +118,10 @@ for (const [signal, expected] of [
     const reports = [0, 1].map((rank) => nextMessage(children[rank], 'failed'));
     children[2].kill(signal);
     const messages = await Promise.all(reports);
-    assert.ok(messages.some((message) => expected.test(String(message))), messages.join(' | '));
+    assert.ok(
+      messages.some((message) => expected.test(String(message))),
+      messages.join(' | '),
+    );
     for (const message of messages) assert.match(String(message), /rank 2/);
     for (const rank of [0, 1]) if (children[rank].exitCode === null) await once(children[rank], 'exit');
     assert.deepEqual([children[0].exitCode, children[1].exitCode], [0, 0], 'they end by themselves');

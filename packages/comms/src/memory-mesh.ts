@@ -1,9 +1,9 @@
 // A mesh inside one process, for tests and for trying algorithms without sockets.
 import { SlipError } from '@slip/core';
-import { type FrameTag, type Mesh } from './mesh.js';
+import { describeTag, sameTag } from './frame-tag.js';
+import type { FrameTag, Mesh } from './mesh.js';
 import { MeshGroup } from './mesh-group.js';
 import type { ProcessGroup } from './process-group.js';
-import { describeTag, sameTag } from './frame-tag.js';
 
 interface Letter {
   readonly tag: FrameTag;
@@ -34,7 +34,10 @@ export function createMemoryGroups(worldSize: number): ProcessGroup[] {
         }
         const letter = box.letters.shift()!;
         if (!sameTag(letter.tag, tag)) {
-          throw new SlipError('peer-lost', `rank ${from} is at ${describeTag(letter.tag)}, rank ${rank} at ${describeTag(tag)}`);
+          throw new SlipError(
+            'peer-lost',
+            `rank ${from} is at ${describeTag(letter.tag)}, rank ${rank} at ${describeTag(tag)}`,
+          );
         }
         return letter.payload;
       },

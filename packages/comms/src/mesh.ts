@@ -1,6 +1,13 @@
 // What the algorithms need of a transport: ordered frames between any two ranks. No sockets here.
 
-export type Operation = 'allReduce sum' | 'allReduce max' | 'reduceScatter' | 'allGather' | 'broadcast' | 'object' | 'barrier';
+export type Operation =
+  | 'allReduce sum'
+  | 'allReduce max'
+  | 'reduceScatter'
+  | 'allGather'
+  | 'broadcast'
+  | 'object'
+  | 'barrier';
 
 /** What a frame is part of; sender and receiver must agree on all of it. */
 export interface FrameTag {

@@ -1,2 +1,6 @@
-// run configuration: schema, recipes, flags.
-export {};
+// Run configuration: the flag table, recipes, what a run is and what it amounts to.
+export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
+export { describePlan, type Plan, planPretrain } from './plan.js';
+export { parseRecipe, readRecipe } from './recipe.js';
+export { modelOf, type ResolvedConfig, type RunConfig, resolvePretrainConfig } from './run-config.js';
+export { readRunConfig, writeRunConfig } from './run-folder.js';

@@ -3,4 +3,5 @@ export { syncFolder, writeFileAtomic } from './atomic-write.js';
 export { withDeadline } from './deadline.js';
 export { ERROR_CODES, type ErrorCode, invariant, SlipError } from './errors.js';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';
+export { nearestName } from './nearest-name.js';
 export { RandomStream } from './random.js';

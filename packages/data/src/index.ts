@@ -1,2 +1,23 @@
-// datasets, tokenizer, transforms, sampler, loader.
-export {};
+// Pre-training and evaluation data: sets, tokenizer, transforms, sample order, loaders.
+export {
+  type CaptionedDataset,
+  type DatasetLocation,
+  openDataset,
+  publishedDatasetSize,
+  type Sample,
+} from './datasets/captioned-dataset.js';
+export { type ImageFolder, type LabelledImage, openImageFolder } from './datasets/image-folder.js';
+export { decodeImage } from './images/decode-image.js';
+export type { View } from './loader/batch-maker.js';
+export { createEvalLoader, type EvalBatch, type EvalLoaderOptions } from './loader/eval-loader.js';
+export {
+  createTrainLoader,
+  type TrainBatch,
+  type TrainLoader,
+  type TrainLoaderOptions,
+} from './loader/train-loader.js';
+export { torchRandperm } from './sampler/mersenne-twister.js';
+export { countBatches, distributedSampler, slipOrder } from './sampler/sample-order.js';
+export { type TokenizeOptions, Tokenizer, type Truncate } from './tokenizer/tokenizer.js';
+export { type PixelImage, pixelImage } from './transforms/pixel-image.js';
+export { clipView, evalView, sslView, type ViewTarget } from './transforms/views.js';

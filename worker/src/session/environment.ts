@@ -24,6 +24,8 @@ export interface WorkerEnvironment {
   readonly agentPid: number;
   /** Descriptor of the pipe to the agent that takes the heartbeats. */
   readonly heartbeatFd: number;
+  /** Python that has the wandb package, for `--wandb`. */
+  readonly wandbPython: string;
 }
 
 /** @throws SlipError `rendezvous` when the process was not started by slip-launch */
@@ -59,5 +61,6 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     host: text('SLIP_HOST'),
     agentPid: count('SLIP_AGENT_PID'),
     heartbeatFd: count('SLIP_HEARTBEAT_FD'),
+    wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
   };
 }

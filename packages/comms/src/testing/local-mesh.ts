@@ -1,6 +1,7 @@
 // For tests: ZeroMQ groups of all ranks in one process, over real sockets.
-import { connectZeroMqGroup, type ZeroMqGroupOptions } from '../zeromq/zeromq-mesh.js';
+
 import type { ProcessGroup } from '../process-group.js';
+import { connectZeroMqGroup, type ZeroMqGroupOptions } from '../zeromq/zeromq-mesh.js';
 
 /** Everybody's endpoints, once all have offered theirs. */
 export function meetingPoint(worldSize: number): (rank: number) => (endpoint: string) => Promise<string[]> {

@@ -83,7 +83,11 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
 
 async function checkSmall(groups: readonly ProcessGroup[]): Promise<void> {
   const objects = await each(groups, (group, rank) => group.allGatherObject({ rank, text: 'é'.repeat(rank) }));
-  for (const list of objects) assert.deepEqual(list, groups.map((_, rank) => ({ rank, text: 'é'.repeat(rank) })));
+  for (const list of objects)
+    assert.deepEqual(
+      list,
+      groups.map((_, rank) => ({ rank, text: 'é'.repeat(rank) })),
+    );
   // Calls that are not awaited are carried out in order.
   await each(groups, async (group) => {
     const first = Float32Array.of(1);
@@ -94,7 +98,10 @@ async function checkSmall(groups: readonly ProcessGroup[]): Promise<void> {
   await assert.rejects(groups[0].allGather(new Float32Array(2), new Float32Array(3)), /allGather: 3 elements are not/);
 }
 
-function each<T>(groups: readonly ProcessGroup[], work: (group: ProcessGroup, rank: number) => Promise<T>): Promise<T[]> {
+function each<T>(
+  groups: readonly ProcessGroup[],
+  work: (group: ProcessGroup, rank: number) => Promise<T>,
+): Promise<T[]> {
   return Promise.all(groups.map((group, rank) => work(group, rank)));
 }
 

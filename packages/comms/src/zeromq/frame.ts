@@ -76,7 +76,8 @@ export function parseFrame(parts: readonly Uint8Array[], membership: Membership,
   const field = (i: number) => view.getUint32(4 * i, true);
   const kind = KINDS[field(1) >>> 8] as FrameKind | undefined;
   if (field(0) !== MAGIC || (field(1) & 0xff) !== VERSION || kind === undefined) return { status: 'foreign' };
-  if (field(2) !== membership.runHash || field(3) !== membership.generation || field(4) >= worldSize) return { status: 'foreign' };
+  if (field(2) !== membership.runHash || field(3) !== membership.generation || field(4) >= worldSize)
+    return { status: 'foreign' };
   const sender = field(4);
   if (field(8) !== payload.length) {
     return { status: 'damaged', sender, reason: `${payload.length} bytes arrived of ${field(8)}` };

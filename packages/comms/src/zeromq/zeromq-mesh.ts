@@ -2,8 +2,8 @@
 // is full instead of dropping, and one connection keeps the order of its frames.
 import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
 import { Pull, Push } from 'zeromq';
-import { MeshGroup } from '../mesh-group.js';
 import type { FrameTag, Mesh } from '../mesh.js';
+import { MeshGroup } from '../mesh-group.js';
 import type { ProcessGroup, Traffic } from '../process-group.js';
 import { encodeHeader, type FrameHeader, hashRun, MAX_PAYLOAD_BYTES, type Membership, parseFrame } from './frame.js';
 import { Inbox } from './inbox.js';
@@ -95,7 +95,11 @@ class ZeroMqMesh implements Mesh {
     const endpoints = await exchange(`tcp://${host}:${port}`);
     for (const [peer, endpoint] of endpoints.entries()) if (peer !== this.rank) this.connectTo(peer, endpoint);
     for (const peer of this.pushes.keys()) {
-      await this.push(peer, { kind: 'hello', sender: this.rank, sequence: 0, elements: 0, chunk: 0 }, new Uint8Array(0));
+      await this.push(
+        peer,
+        { kind: 'hello', sender: this.rank, sequence: 0, elements: 0, chunk: 0 },
+        new Uint8Array(0),
+      );
     }
     for (const peer of this.pushes.keys()) await this.awaitHello(peer, endpoints[peer]);
   }
@@ -131,9 +135,13 @@ class ZeroMqMesh implements Mesh {
     // process may hold it by then.
     const push = new Push({ sendHighWaterMark: QUEUED_FRAMES, linger: 2000, reconnectInterval: -1 });
     push.events.on('disconnect', () => {
-      const lost = new SlipError('peer-lost', `the connection to rank ${peer} (${endpoint}) was lost: its process has ended`, {
-        details: { rank: peer },
-      });
+      const lost = new SlipError(
+        'peer-lost',
+        `the connection to rank ${peer} (${endpoint}) was lost: its process has ended`,
+        {
+          details: { rank: peer },
+        },
+      );
       this.inboxes[peer].fail(lost);
     });
     push.connect(endpoint);

@@ -1,0 +1,70 @@
+// Recipes: flat YAML files whose keys are flag names. Reading and checking, with the line of every mistake.
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nearestName, SlipError } from '@slip/core';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
+import { checkValue } from './values.js';
+
+const RECIPE_FOLDER = fileURLToPath(new URL('../../../configs', import.meta.url));
+
+/**
+ * @param recipe a file, or the name of one in `configs/`
+ * @returns checked values by flag name
+ * @throws SlipError `config` naming file, line and key
+ */
+export async function readRecipe(recipe: string, cwd: string): Promise<Record<string, unknown>> {
+  const file = /\.ya?ml$/.test(recipe) ? path.resolve(cwd, recipe) : path.join(RECIPE_FOLDER, `${recipe}.yaml`);
+  const shown = path.relative(cwd, file).startsWith('..') ? file : path.relative(cwd, file);
+  let source: string;
+  try {
+    source = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new SlipError(
+      'config',
+      `--recipe ${recipe}: cannot read ${shown}; a file ending in .yaml or a name in configs/ is wanted`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return parseRecipe(source, shown);
+}
+
+export function parseRecipe(source: string, shown: string): Record<string, unknown> {
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines });
+  const [problem] = document.errors;
+  if (problem !== undefined)
+    throw new SlipError('config', `${shown}:${lines.linePos(problem.pos[0]).line}: ${problem.message.split('\n')[0]}`);
+  if (document.contents === null) return {};
+  if (!isMap(document.contents)) throw new SlipError('config', `${shown} is not a list of "key: value" lines`);
+  const values: Record<string, unknown> = {};
+  for (const { key, value } of document.contents.items) {
+    const name = isScalar(key) ? String(key.value) : String(key);
+    const line = isScalar(key) && key.range ? lines.linePos(key.range[0]).line : 0;
+    const flag = flagNamed(name);
+    if (flag === undefined) throw unknownKey(name, `${shown}:${line}`);
+    const raw = (value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
+    values[flag.name] = checkValue(flag, raw, `${shown}:${line}: ${name}`);
+  }
+  return values;
+}
+
+/** Hyphens or underscores. */
+export function flagNamed(name: string): FlagDefinition | undefined {
+  const kebab = name.replaceAll('_', '-');
+  return PRETRAIN_FLAGS.find((flag) => flag.name === kebab);
+}
+
+function unknownKey(name: string, where: string): SlipError {
+  const nearest = nearestName(
+    name.replaceAll('_', '-'),
+    PRETRAIN_FLAGS.map((flag) => flag.name),
+  );
+  return new SlipError(
+    'config',
+    `${where}: unknown key "${name}"${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+  );
+}

@@ -1,0 +1,170 @@
+// The resolved configuration of a pre-training run: defaults, recipe and flags made one, and checked as a whole.
+import { nearestName, SlipError } from '@slip/core';
+import { MODEL_NAMES, type ModelConfig, resolveModel } from '@slip/model/architecture';
+import { configKey, PRETRAIN_FLAGS } from './flags.js';
+import { hashConfig } from './identity.js';
+import { flagNamed, readRecipe } from './recipe.js';
+import { checkValue } from './values.js';
+
+/** Camel-case keys of the flag table; a test keeps the two equal. */
+export interface RunConfig {
+  readonly dataset: string;
+  readonly root: string;
+  readonly metadata: string;
+  readonly workers: number;
+  readonly sampler: 'slip' | 'torch';
+  readonly truncate: 'keep-eot' | 'drop-eot';
+  readonly badSamples: 'fail' | 'replace';
+  readonly model: string;
+  readonly sslMlpDim: number;
+  readonly sslEmbDim: number;
+  readonly imageSize?: number;
+  readonly patchSize?: number;
+  readonly visionWidth?: number;
+  readonly visionDepth?: number;
+  readonly visionHeads?: number;
+  readonly textWidth?: number;
+  readonly textDepth?: number;
+  readonly textHeads?: number;
+  readonly contextLength?: number;
+  readonly embedDim?: number;
+  readonly sslScale: number;
+  readonly sslTemp: number;
+  readonly gather: 'full' | 'query-only';
+  readonly epochs: number;
+  readonly warmupEpochs: number;
+  readonly warmupSteps: number;
+  readonly startEpoch: number;
+  readonly batchSize: number;
+  readonly updateFreq: number;
+  readonly lr: number;
+  readonly lrStart: number;
+  readonly lrEnd: number;
+  readonly wd: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  readonly seed: number;
+  readonly maxSteps: number;
+  readonly outputDir: string;
+  readonly resume: string;
+  readonly checkpointEverySteps: number;
+  readonly keepCheckpoints: number;
+  readonly printFreq: number;
+  readonly wandb: boolean;
+  readonly evalFreq: number;
+  readonly evaluate: boolean;
+  readonly valDataset: string;
+  readonly catalog: string;
+  readonly labels: string;
+  readonly templates: string;
+  readonly device: string;
+  readonly precision: string;
+  readonly disableAmp: boolean;
+  readonly threads: number;
+  readonly commTimeout: number;
+  /** Sizes of the launch that resolved this. */
+  readonly numNodes: number;
+  readonly nprocPerNode: number;
+}
+
+export interface ResolvedConfig {
+  readonly config: RunConfig;
+  readonly hash: string;
+  /** Lines for people: what was accepted without effect. */
+  readonly notices: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** @throws SlipError `config` or `unsupported`, naming the flag or the recipe's line */
+export async function resolvePretrainConfig(input: {
+  /** By kebab-case name, only those given. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly recipe?: string;
+  readonly launch: { readonly numNodes: number; readonly nprocPerNode: number };
+  readonly cwd: string;
+}): Promise<ResolvedConfig> {
+  const values: Record<string, unknown> = {};
+  for (const flag of PRETRAIN_FLAGS) if (flag.default !== undefined) values[configKey(flag.name)] = flag.default;
+  const recipe = input.recipe === undefined ? {} : await readRecipe(input.recipe, input.cwd);
+  for (const [name, value] of Object.entries(recipe)) values[configKey(name)] = value;
+  for (const [name, raw] of Object.entries(input.flags)) {
+    const flag = flagNamed(name);
+    if (flag === undefined) throw unknownFlag(name);
+    values[configKey(flag.name)] = checkValue(flag, raw, `--${flag.name}`);
+  }
+  const config = { ...values, ...input.launch } as unknown as RunConfig;
+  checkTogether(config);
+  const given = new Set([...Object.keys(recipe), ...Object.keys(input.flags).map((name) => name.replaceAll('_', '-'))]);
+  return { config, hash: hashConfig(config), notices: notices(config), warnings: warnings(config, given) };
+}
+
+/** The model with the run's own sizes. @throws SlipError `config` naming the flag that does not fit */
+export function modelOf(config: RunConfig): ModelConfig {
+  return resolveModel(config.model, config);
+}
+
+function checkTogether(config: RunConfig): void {
+  if (!MODEL_NAMES.includes(config.model)) {
+    const nearest = nearestName(config.model.toUpperCase(), MODEL_NAMES);
+    const hint = nearest === undefined ? `there are ${MODEL_NAMES.join(', ')}` : `did you mean ${nearest}?`;
+    throw new SlipError('config', `--model ${config.model} is not known; ${hint}`);
+  }
+  modelOf(config);
+  if (config.device !== 'cpu' && config.device !== 'auto') {
+    throw new SlipError('unsupported', `--device ${config.device} is not there yet; use --device cpu`);
+  }
+  if (config.precision !== 'fp32') {
+    throw new SlipError(
+      'unsupported',
+      `--precision ${config.precision} is not there yet; use --precision fp32 (or --disable-amp)`,
+    );
+  }
+  if (config.lrStart > config.lr) {
+    throw new SlipError(
+      'config',
+      `--lr-start ${config.lrStart} is above --lr ${config.lr}; the warm-up rises from one to the other`,
+    );
+  }
+  if (config.warmupSteps === 0 && config.warmupEpochs > config.epochs) {
+    throw new SlipError('config', `--warmup-epochs ${config.warmupEpochs} is longer than --epochs ${config.epochs}`);
+  }
+  if (config.startEpoch >= config.epochs) {
+    throw new SlipError('config', `--start-epoch ${config.startEpoch} is not below --epochs ${config.epochs}`);
+  }
+}
+
+function notices(config: RunConfig): string[] {
+  return config.startEpoch > 0 ? ['--start-epoch has no effect: a run continues where its folder says'] : [];
+}
+
+/** Settings that change nothing in this run. */
+function warnings(config: RunConfig, given: ReadonlySet<string>): string[] {
+  const family = modelOf(config).family;
+  const idle: Record<string, readonly string[]> = {
+    CLIP: ['ssl-mlp-dim', 'ssl-emb-dim', 'ssl-scale', 'ssl-temp'],
+    SIMCLR: [
+      'ssl-scale',
+      'gather',
+      'truncate',
+      'text-width',
+      'text-depth',
+      'text-heads',
+      'context-length',
+      'embed-dim',
+      'catalog',
+    ],
+    SLIP: [],
+  };
+  return idle[family].filter((name) => given.has(name)).map((name) => `--${name} has no effect with ${config.model}`);
+}
+
+function unknownFlag(name: string): SlipError {
+  const nearest = nearestName(
+    name,
+    PRETRAIN_FLAGS.map((flag) => flag.name),
+  );
+  return new SlipError(
+    'config',
+    `unknown flag --${name}${nearest === undefined ? '' : `; did you mean --${nearest}?`}`,
+  );
+}

@@ -1,0 +1,59 @@
+// `<run>/config.json`: what a run is, with a hash of what may not change while it lasts.
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SlipError, writeFileAtomic } from '@slip/core';
+import { identityOf } from './identity.js';
+import type { RunConfig } from './run-config.js';
+
+/**
+ * Writes the configuration, or leaves an equal one.
+ * @throws SlipError `config` when the folder holds another run, listing what differs; `data` when it cannot be written
+ */
+export async function writeRunConfig(config: RunConfig, hash: string): Promise<void> {
+  const file = path.join(config.outputDir, 'config.json');
+  const earlier = await readIfThere(file);
+  if (earlier !== undefined && earlier.hash !== hash) throw anotherRun(file, earlier.config, config);
+  try {
+    await mkdir(config.outputDir, { recursive: true });
+    await writeFileAtomic(file, `${JSON.stringify({ hash, config }, null, 2)}\n`);
+  } catch (error) {
+    throw new SlipError('data', `--output-dir ${config.outputDir} cannot be written: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws SlipError `config` when the file is missing or damaged */
+export async function readRunConfig(file: string): Promise<{ config: RunConfig; hash: string }> {
+  const found = await readIfThere(file);
+  if (found === undefined) throw new SlipError('config', `${file} is missing; slip-launch writes it`);
+  return found;
+}
+
+async function readIfThere(file: string): Promise<{ config: RunConfig; hash: string } | undefined> {
+  let source: string;
+  try {
+    source = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new SlipError('data', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    const { config, hash } = JSON.parse(source) as { config?: RunConfig; hash?: string };
+    if (config !== undefined && hash !== undefined) return { config, hash };
+  } catch {
+    // Told below.
+  }
+  throw new SlipError('config', `${file} is not a run configuration; choose another --output-dir or remove the file`);
+}
+
+function anotherRun(file: string, earlier: RunConfig, now: RunConfig): SlipError {
+  const [before, after] = [identityOf(earlier), identityOf(now)];
+  const differences = Object.keys({ ...before, ...after })
+    .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+    .map((key) => `${key} ${JSON.stringify(before[key])} -> ${JSON.stringify(after[key])}`);
+  return new SlipError(
+    'config',
+    `${file} belongs to another run (${differences.join(', ')}); give the same settings to continue it, or another --output-dir`,
+  );
+}

@@ -1,0 +1,34 @@
+// Image files to RGB bytes in memory, as Pillow's `convert('RGB')` gives them; no resizing, no EXIF rotation.
+import { SlipError } from '@slip/core';
+import sharp from 'sharp';
+import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
+
+/** Larger pictures are refused before they are unpacked. */
+const MAX_PIXELS = 200_000_000;
+
+// Parallelism comes from loader threads and ranks; the files are small and each is read once.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** @throws SlipError `data` naming the file */
+export async function decodeImage(file: string): Promise<PixelImage> {
+  try {
+    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'error' })
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels === 3) return pixelImage(info.width, info.height, 3, data);
+    return pixelImage(info.width, info.height, 3, replicateGrey(data, info.channels));
+  } catch (error) {
+    throw new SlipError('data', `the image ${file} cannot be read: ${(error as Error).message.split('\n')[0]}`, {
+      cause: error,
+    });
+  }
+}
+
+function replicateGrey(data: Uint8Array, channels: number): Uint8Array {
+  const rgb = new Uint8Array((data.length / channels) * 3);
+  for (let i = 0; i * channels < data.length; i++) rgb.fill(data[i * channels], 3 * i, 3 * i + 3);
+  return rgb;
+}

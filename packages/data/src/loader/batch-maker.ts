@@ -1,0 +1,108 @@
+// One micro-batch from sample numbers: decode once, cut every view, tokenize one caption. The same bytes in whatever thread.
+import { RandomStream, SlipError } from '@slip/core';
+import type { CaptionedDataset } from '../datasets/captioned-dataset.js';
+import { decodeImage } from '../images/decode-image.js';
+import { Tokenizer, type Truncate } from '../tokenizer/tokenizer.js';
+import type { PixelImage } from '../transforms/pixel-image.js';
+import { clipView, sslView, type ViewTarget } from '../transforms/views.js';
+
+export type View = 'image' | 'aug1' | 'aug2' | 'tokens';
+
+export interface BatchOptions {
+  readonly views: readonly View[];
+  readonly imageSize: number;
+  readonly contextLength: number;
+  readonly seed: number;
+  readonly truncate: Truncate;
+  /** `replace`: an unreadable sample gives its place to the next one of the set. */
+  readonly badSamples: 'fail' | 'replace';
+}
+
+export interface MadeBatch {
+  readonly image?: Float32Array;
+  readonly aug1?: Float32Array;
+  readonly aug2?: Float32Array;
+  readonly tokens?: Int32Array;
+  readonly replaced: number;
+}
+
+/** Decoded pictures of small sets stay in memory: decoding is most of the work there. */
+const CACHE_BYTES = 256 * 1024 * 1024;
+/** So many neighbours are tried in place of an unreadable sample. */
+const MAX_REPLACEMENTS = 100;
+
+export class BatchMaker {
+  private readonly dataset: CaptionedDataset;
+  private readonly options: BatchOptions;
+  private readonly cache = new Map<number, PixelImage>();
+  private cachedBytes = 0;
+
+  constructor(dataset: CaptionedDataset, options: BatchOptions) {
+    this.dataset = dataset;
+    this.options = options;
+  }
+
+  /** @throws SlipError `data` naming an unreadable file, unless it may be replaced */
+  async make(epoch: number, samples: Uint32Array): Promise<MadeBatch> {
+    const { views, imageSize, contextLength } = this.options;
+    const pixels = samples.length * 3 * imageSize ** 2;
+    const batch: Record<string, Float32Array | Int32Array> = {};
+    for (const view of views) {
+      batch[view] = view === 'tokens' ? new Int32Array(samples.length * contextLength) : new Float32Array(pixels);
+    }
+    const images = await Promise.all(Array.from(samples, (sample) => this.read(sample)));
+    let replaced = 0;
+    images.forEach(({ sample, image }, row) => {
+      if (sample !== samples[row]) replaced += 1;
+      for (const view of views) this.cut(view, batch[view], row, { epoch, sample, image });
+    });
+    return { ...batch, replaced };
+  }
+
+  private cut(
+    view: View,
+    into: Float32Array | Int32Array,
+    row: number,
+    { epoch, sample, image }: { epoch: number; sample: number; image: PixelImage },
+  ): void {
+    const { seed, imageSize, contextLength, truncate } = this.options;
+    const stream = new RandomStream(seed, 'augment', epoch, sample, view);
+    if (view === 'tokens') {
+      const { captions } = this.dataset.describe(sample);
+      const caption = captions[stream.integer(captions.length)];
+      into.set(Tokenizer.load().tokenize(caption, { contextLength, truncate }), row * contextLength);
+      return;
+    }
+    const target: ViewTarget = { size: imageSize, out: into as Float32Array, offset: row * 3 * imageSize ** 2 };
+    if (view === 'image') clipView(image, stream, target);
+    else sslView(image, stream, target);
+  }
+
+  private async read(sample: number): Promise<{ sample: number; image: PixelImage }> {
+    for (let tried = 0; ; tried++) {
+      const candidate = (sample + tried) % this.dataset.length;
+      try {
+        return { sample: candidate, image: await this.decode(candidate) };
+      } catch (error) {
+        if (this.options.badSamples === 'fail') {
+          const { code, message } = SlipError.from(error);
+          throw new SlipError(code, `${message} (sample ${candidate}); repair it, or pass --bad-samples replace`, {
+            cause: error,
+          });
+        }
+        if (tried === MAX_REPLACEMENTS) throw error;
+      }
+    }
+  }
+
+  private async decode(sample: number): Promise<PixelImage> {
+    const known = this.cache.get(sample);
+    if (known !== undefined) return known;
+    const image = await decodeImage(this.dataset.describe(sample).file);
+    if (this.cachedBytes + image.data.length <= CACHE_BYTES) {
+      this.cache.set(sample, image);
+      this.cachedBytes += image.data.length;
+    }
+    return image;
+  }
+}

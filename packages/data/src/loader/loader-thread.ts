@@ -1,0 +1,30 @@
+// A loader thread: makes the batches it is asked for and hands their memory over.
+import { parentPort, workerData } from 'node:worker_threads';
+import { SlipError } from '@slip/core';
+import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
+import { BatchMaker, type BatchOptions } from './batch-maker.js';
+
+export interface LoaderThreadData {
+  readonly location: DatasetLocation;
+  readonly options: BatchOptions;
+}
+
+export interface LoaderRequest {
+  readonly id: number;
+  readonly epoch: number;
+  readonly samples: Uint32Array;
+}
+
+const { location, options } = workerData as LoaderThreadData;
+const maker = openDataset(location).then((dataset) => new BatchMaker(dataset, options));
+
+parentPort!.on('message', async ({ id, epoch, samples }: LoaderRequest) => {
+  try {
+    const batch = await (await maker).make(epoch, samples);
+    const memory = [batch.image, batch.aug1, batch.aug2, batch.tokens].flatMap((view) => view?.buffer ?? []);
+    parentPort!.postMessage({ id, batch }, memory as ArrayBuffer[]);
+  } catch (thrown) {
+    const { code, message } = SlipError.from(thrown);
+    parentPort!.postMessage({ id, error: { code, message } });
+  }
+});

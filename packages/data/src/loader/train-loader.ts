@@ -1,0 +1,130 @@
+// The stream of micro-batches of one rank: in order, prefetched, from any position at once.
+import os from 'node:os';
+import { SlipError } from '@slip/core';
+import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
+import { countBatches, createSampler } from '../sampler/sample-order.js';
+import type { BatchOptions, MadeBatch } from './batch-maker.js';
+import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
+
+export interface TrainLoaderOptions extends BatchOptions {
+  readonly dataset: DatasetLocation;
+  /** Rows per rank. */
+  readonly batchSize: number;
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly sampler: 'slip' | 'torch';
+  /** Loader threads, at most the cores of the machine; 0 makes batches in this thread. */
+  readonly workers: number;
+}
+
+export interface TrainBatch extends Omit<MadeBatch, 'replaced'> {
+  readonly epoch: number;
+  /** Micro-batch within the epoch. */
+  readonly index: number;
+  readonly samples: Uint32Array;
+  /** How long `next` waited for it. */
+  readonly waitMs: number;
+}
+
+export interface TrainLoader {
+  readonly datasetSize: number;
+  readonly batchesPerEpoch: number;
+  /** Samples replaced so far because they could not be read. */
+  readonly replacedSamples: number;
+  /** The next batch will be this one; nothing is replayed, and what was prefetched for it already is kept. */
+  seek(epoch: number, batch: number): void;
+  /** After the last batch of an epoch comes the first of the next. @throws SlipError `data` for an unreadable sample */
+  next(): Promise<TrainBatch>;
+  close(): Promise<void>;
+}
+
+/** @throws SlipError `data` when the set cannot be read or is too small for one micro-batch */
+export async function createTrainLoader(options: TrainLoaderOptions): Promise<TrainLoader> {
+  const dataset = await openDataset(options.dataset);
+  const { batchSize, worldSize } = options;
+  const batchesPerEpoch = countBatches({ ...options, datasetSize: dataset.length });
+  if (batchesPerEpoch === 0) {
+    throw new SlipError(
+      'data',
+      `${options.dataset.dataset} at ${options.dataset.root} has ${dataset.length} samples, too few for one micro-batch of ` +
+        `${worldSize} ranks x --batch-size ${batchSize}`,
+    );
+  }
+  const numThreads = Math.min(options.workers, os.availableParallelism());
+  const pool =
+    numThreads > 0
+      ? threadPool(options.dataset, batchOptions(options), numThreads)
+      : inlinePool(dataset, batchOptions(options));
+  return new PrefetchingLoader(options, pool, dataset.length, batchesPerEpoch);
+}
+
+/** Only what a thread can be sent. */
+function batchOptions({
+  views,
+  imageSize,
+  contextLength,
+  seed,
+  truncate,
+  badSamples,
+}: TrainLoaderOptions): BatchOptions {
+  return { views, imageSize, contextLength, seed, truncate, badSamples };
+}
+
+interface Prefetched {
+  readonly position: number;
+  readonly samples: Uint32Array;
+  readonly batch: Promise<MadeBatch>;
+}
+
+class PrefetchingLoader implements TrainLoader {
+  readonly datasetSize: number;
+  readonly batchesPerEpoch: number;
+  replacedSamples = 0;
+  private readonly pool: LoaderPool;
+  private readonly samplesOf: (epoch: number, batch: number) => Uint32Array;
+  /** Micro-batches since the start of epoch 0. */
+  private position = 0;
+  private queue: Prefetched[] = [];
+
+  constructor(options: TrainLoaderOptions, pool: LoaderPool, datasetSize: number, batchesPerEpoch: number) {
+    this.datasetSize = datasetSize;
+    this.batchesPerEpoch = batchesPerEpoch;
+    this.pool = pool;
+    this.samplesOf = createSampler({ ...options, datasetSize });
+  }
+
+  seek(epoch: number, batch: number): void {
+    this.position = epoch * this.batchesPerEpoch + batch;
+    while (this.queue.length > 0 && this.queue[0].position !== this.position) this.queue.shift();
+  }
+
+  async next(): Promise<TrainBatch> {
+    const startedAt = performance.now();
+    this.prefetch();
+    const { position, samples, batch } = this.queue.shift()!;
+    const { replaced, ...views } = await batch;
+    this.replacedSamples += replaced;
+    this.position = position + 1;
+    this.prefetch();
+    const index = position % this.batchesPerEpoch;
+    const epoch = Math.floor(position / this.batchesPerEpoch);
+    return { epoch, index, samples, waitMs: performance.now() - startedAt, ...views };
+  }
+
+  async close(): Promise<void> {
+    this.queue = [];
+    await this.pool.close();
+  }
+
+  private prefetch(): void {
+    while (this.queue.length < this.pool.ahead) {
+      const position = (this.queue.at(-1)?.position ?? this.position - 1) + 1;
+      const epoch = Math.floor(position / this.batchesPerEpoch);
+      const samples = this.samplesOf(epoch, position % this.batchesPerEpoch);
+      const batch = this.pool.make(epoch, samples);
+      // It may never be asked for; an error belongs to the `next` that meets it.
+      batch.catch(() => undefined);
+      this.queue.push({ position, samples, batch });
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// Which samples make up which micro-batch: a pure function of (seed, epoch), never of workers or restarts.
+import { RandomStream } from '@slip/core';
+import { torchRandperm } from './mersenne-twister.js';
+
+export interface SamplerOptions {
+  /** `slip`: the samples of a global micro-batch do not depend on the number of ranks. `torch`: DistributedSampler's order. */
+  readonly sampler: 'slip' | 'torch';
+  readonly datasetSize: number;
+  /** Rows per rank. */
+  readonly batchSize: number;
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly seed: number;
+}
+
+/** Whole micro-batches only: the rest of an epoch is passed over. */
+export function countBatches({
+  sampler,
+  datasetSize,
+  batchSize,
+  worldSize,
+}: Omit<SamplerOptions, 'rank' | 'seed'>): number {
+  return sampler === 'torch'
+    ? Math.floor(Math.ceil(datasetSize / worldSize) / batchSize)
+    : Math.floor(datasetSize / (worldSize * batchSize));
+}
+
+/** The order of all samples in an epoch. */
+export function slipOrder(seed: number, epoch: number, datasetSize: number): Uint32Array {
+  return new RandomStream(seed, 'order', epoch).permutation(datasetSize);
+}
+
+/** PyTorch's DistributedSampler with its own seed 0: padded by repeating from the start, every R-th from `rank` on. */
+export function distributedSampler(epoch: number, datasetSize: number, rank: number, worldSize: number): Uint32Array {
+  const order = torchRandperm(epoch, datasetSize);
+  return Uint32Array.from(
+    { length: Math.ceil(datasetSize / worldSize) },
+    (_, i) => order[(rank + i * worldSize) % datasetSize],
+  );
+}
+
+/** @returns the samples of micro-batch `batch` on this rank; computes the epoch's order once and keeps it */
+export function createSampler(options: SamplerOptions): (epoch: number, batch: number) => Uint32Array {
+  const { sampler, datasetSize, batchSize, rank, worldSize, seed } = options;
+  let orderOf = -1;
+  let order: Uint32Array = new Uint32Array();
+  return (epoch, batch) => {
+    if (orderOf !== epoch) {
+      order =
+        sampler === 'torch'
+          ? distributedSampler(epoch, datasetSize, rank, worldSize)
+          : slipOrder(seed, epoch, datasetSize);
+      orderOf = epoch;
+    }
+    const start = sampler === 'torch' ? batch * batchSize : (batch * worldSize + rank) * batchSize;
+    return order.slice(start, start + batchSize);
+  };
+}
