@@ -35,7 +35,9 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   if (flags.version === true) return print(readVersion());
 
   const log = createLogger('launch');
-  const launchFlags = { ...flagsFromEnvironment(LAUNCH_FLAGS, environment), ...pick(flags, LAUNCH_FLAGS) };
+  // A plan is the same on every node.
+  const anyNode = flags['dry-run'] === true ? { 'node-rank': 0, 'rdzv-endpoint': 'localhost:29500' } : {};
+  const launchFlags = { ...anyNode, ...flagsFromEnvironment(LAUNCH_FLAGS, environment), ...pick(flags, LAUNCH_FLAGS) };
   const settings = readLaunchSettings(launchFlags, readMachine(environment));
   for (const notice of settings.notices) log.info(notice);
   for (const flag of legacy)

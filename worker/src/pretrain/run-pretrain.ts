@@ -38,9 +38,7 @@ export async function runPretrain(context: PretrainContext): Promise<TrainOutcom
     const model = modelOf(config);
     const threads = threadsPerWorker(config, environment);
     const validation = await prepareValidation({ config, model, group, threads, log, required: config.evaluate });
-    const state = createTrainState(model, config.seed);
-    const checkpoint = await restore(context, state, group);
-    if (config.evaluate) return await evaluateOnly(validation!, state, log);
+    if (config.evaluate) return await evaluateOnly(context, model, group, validation!);
 
     const loader = await createTrainLoader({
       ...loaderOptions(config, model),
@@ -49,6 +47,8 @@ export async function runPretrain(context: PretrainContext): Promise<TrainOutcom
     });
     closers.unshift(() => loader.close());
     const plan = planPretrain(config, loader.datasetSize);
+    const state = createTrainState(model, config.seed);
+    const checkpoint = await restore(context, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, plan, state);
     closers.unshift(() => metrics.close());
@@ -95,7 +95,6 @@ export async function runPretrain(context: PretrainContext): Promise<TrainOutcom
     await group.barrier();
     return outcome;
   } finally {
-    stop.dispose();
     for (const close of closers) await close();
   }
 }
@@ -135,8 +134,15 @@ async function restore({ config, log }: PretrainContext, state: TrainState, grou
   return own;
 }
 
-async function evaluateOnly(validation: Validation, state: TrainState, log: Logger): Promise<TrainOutcome> {
-  log.info((await validation.run(state)).summary);
+async function evaluateOnly(
+  context: PretrainContext,
+  model: ModelConfig,
+  group: ProcessGroup,
+  validation: Validation,
+): Promise<TrainOutcome> {
+  const state = createTrainState(model, context.config.seed);
+  await restore(context, state, group);
+  context.log.info((await validation.run(state)).summary);
   return 'completed';
 }
 
