@@ -5,14 +5,14 @@ import type { Emoji } from './emoji-catalog.js';
 export const TEMPLATES: readonly string[] = ['{}', 'a picture of {}', 'an emoji of {}'];
 
 /**
- * Three to five captions, as many as there is to say: the name, the name among its tags, the tags alone. The name of the
- * subgroup, which is what zero-shot classification asks for, is never added.
+ * The captions of an emoji: its name, alone, in two sentences and among its tags, then each of its first tags by itself. The
+ * name of the subgroup, which is what zero-shot classification asks for, is never added.
  */
 export function captionsOf({ label, tags }: Emoji): string[] {
   const others = tags.filter((tag) => tag !== label);
   const captions = [label, `a picture of ${label}`, `an emoji of ${label}`];
   if (others.length > 0) captions.push(`${label}, ${others.slice(0, 4).join(', ')}`);
-  if (others.length > 1) captions.push([...others].reverse().join(', '));
+  for (const [i, tag] of others.slice(0, 4).entries()) captions.push(i % 2 === 0 ? tag : `a picture of ${tag}`);
   return captions;
 }
 
