@@ -27,7 +27,9 @@ export const HELD_OUT_STYLE = 'fluent-emoji';
 interface IconSet {
   readonly width: number;
   readonly height: number;
-  readonly icons: Readonly<Record<string, { body: string; width?: number; height?: number; left?: number; top?: number }>>;
+  readonly icons: Readonly<
+    Record<string, { body: string; width?: number; height?: number; left?: number; top?: number }>
+  >;
   readonly aliases?: Readonly<Record<string, { parent: string }>>;
 }
 interface StyleInfo {
@@ -41,9 +43,10 @@ const load = <T>(file: string): T => require(file) as T;
 
 /** Base emoji only: skin tones are nested in the list and left out, as are the components they are made of. */
 export function listEmoji(): Emoji[] {
-  const data = load<{ hexcode: string; label: string; tags?: string[]; subgroup?: number; group?: number }[]>(
-    'emojibase-data/en/data.json',
-  );
+  const data =
+    load<{ hexcode: string; label: string; tags?: string[]; subgroup?: number; group?: number }[]>(
+      'emojibase-data/en/data.json',
+    );
   const { subgroups, groups } = load<{ subgroups: Record<string, string>; groups: Record<string, string> }>(
     'emojibase-data/meta/groups.json',
   );
@@ -61,7 +64,9 @@ export function listEmoji(): Emoji[] {
 export function openStyle(name: string): ArtStyle {
   const set = load<IconSet>(`@iconify-json/${name}/icons.json`);
   const info = load<StyleInfo>(`@iconify-json/${name}/info.json`);
-  const names = [name, ...TRAINING_STYLES].map((style) => load<Record<string, string>>(`@iconify-json/${style}/chars.json`));
+  const names = [name, ...TRAINING_STYLES].map((style) =>
+    load<Record<string, string>>(`@iconify-json/${style}/chars.json`),
+  );
   return {
     name,
     title: info.name,

@@ -37,7 +37,8 @@ export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: E
   const output = path.resolve(options.output);
   const settings = { size: options.size, limit: options.limit };
   const made = await readFile(path.join(output, MARKER), 'utf8').then(JSON.parse, () => undefined);
-  if (made !== undefined && JSON.stringify(made.settings) === JSON.stringify(settings)) return { summary: made.summary, existed: true };
+  if (made !== undefined && JSON.stringify(made.settings) === JSON.stringify(settings))
+    return { summary: made.summary, existed: true };
   await refuseStranger(output, made !== undefined);
   const building = `${output}.building-${process.pid}`;
   try {
@@ -50,7 +51,9 @@ export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: E
   } catch (error) {
     await rm(building, { recursive: true, force: true });
     if (error instanceof SlipError) throw error;
-    throw new SlipError('data', `--output ${options.output} cannot be written: ${(error as Error).message}`, { cause: error });
+    throw new SlipError('data', `--output ${options.output} cannot be written: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -68,7 +71,8 @@ async function build(folder: string, { size, limit, progress }: MakeEmojiOptions
 
   const pictures: Picture[] = [...training.pictures, ...test];
   await drawAll(folder, pictures, size, progress);
-  const json = (file: string, content: unknown) => writeFile(path.join(folder, file), `${JSON.stringify(content, null, 1)}\n`);
+  const json = (file: string, content: unknown) =>
+    writeFile(path.join(folder, file), `${JSON.stringify(content, null, 1)}\n`);
   await json('coco/annotations/captions_train2017.json', training.annotations);
   await json('catalog.json', { emoji: { path: 'heldout', type: 'imagefolder', train: 'val', test: 'val' } });
   await json('labels.json', { emoji: classes.map(classTexts) });
@@ -101,7 +105,11 @@ function trainingSet(emoji: readonly Emoji[], styles: readonly ArtStyle[]) {
       counts[style.name] += 1;
     }
   }
-  const licenses = styles.map(({ title, licence, licenceUrl }, i) => ({ id: i + 1, name: `${title}: ${licence}`, url: licenceUrl }));
+  const licenses = styles.map(({ title, licence, licenceUrl }, i) => ({
+    id: i + 1,
+    name: `${title}: ${licence}`,
+    url: licenceUrl,
+  }));
   const info = { description: 'Emoji of several art styles with their names and tags as captions' };
   return { pictures, counts, annotations: { info, licenses, images, annotations } };
 }
@@ -146,7 +154,9 @@ function densityFor(svg: string, size: number): number {
 }
 
 function licences(styles: readonly ArtStyle[]): string {
-  const lines = styles.map(({ title, author, licence, licenceUrl }) => `- ${title} by ${author}: ${licence}, ${licenceUrl}`);
+  const lines = styles.map(
+    ({ title, author, licence, licenceUrl }) => `- ${title} by ${author}: ${licence}, ${licenceUrl}`,
+  );
   return `# Licences of the pictures\n\n${lines.join('\n')}\n\nNames and tags: emojibase-data, MIT.\n`;
 }
 
@@ -154,7 +164,10 @@ function licences(styles: readonly ArtStyle[]): string {
 async function refuseStranger(output: string, ours: boolean): Promise<void> {
   const entries = await readdir(output).catch(() => []);
   if (!ours && entries.length > 0) {
-    throw new SlipError('data', `--output ${output} holds other files (${entries.slice(0, 3).join(', ')}); choose another folder`);
+    throw new SlipError(
+      'data',
+      `--output ${output} holds other files (${entries.slice(0, 3).join(', ')}); choose another folder`,
+    );
   }
 }
 
@@ -162,6 +175,7 @@ async function removeLeftOvers(output: string): Promise<void> {
   const parent = path.dirname(output);
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
-    if (name.startsWith(`${path.basename(output)}.building-`)) await rm(path.join(parent, name), { recursive: true, force: true });
+    if (name.startsWith(`${path.basename(output)}.building-`))
+      await rm(path.join(parent, name), { recursive: true, force: true });
   }
 }

@@ -38,10 +38,13 @@ async function runMakeEmoji(output: string, size: number, limit: number): Promis
   if (!Number.isInteger(size) || size < 8 || size > 1024) {
     throw new SlipError('config', `--size ${size} is not a whole number from 8 to 1024`);
   }
-  if (!Number.isInteger(limit) || limit < 0) throw new SlipError('config', `--limit ${limit} is not a whole number of at least 0`);
+  if (!Number.isInteger(limit) || limit < 0)
+    throw new SlipError('config', `--limit ${limit} is not a whole number of at least 0`);
   const { makeEmoji } = await import('./make-emoji.js');
   const progress = openProgress('drawing');
-  const { summary, existed } = await makeEmoji({ output, size, limit, progress: progress.update }).finally(progress.close);
+  const { summary, existed } = await makeEmoji({ output, size, limit, progress: progress.update }).finally(
+    progress.close,
+  );
   const styles = Object.entries(summary.imagesPerStyle).map(([name, count]) => `${name} ${count}`);
   process.stdout.write(`${existed ? `${output} is there already` : `made ${output}`}\n${describe(summary, styles)}\n`);
 }

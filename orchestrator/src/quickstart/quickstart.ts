@@ -12,7 +12,9 @@ export async function quickstart(argv: readonly string[]): Promise<number> {
   if (prepared !== 0) return prepared;
   const trained = await run(bin('slip-launch'), ['--nproc', '2', '--recipe', 'quickstart', ...argv]);
   if (trained !== 0) {
-    process.stderr.write(trained === 75 ? 'stopped; npm run quickstart continues\n' : 'the training did not finish; see the lines above\n');
+    process.stderr.write(
+      trained === 75 ? 'stopped; npm run quickstart continues\n' : 'the training did not finish; see the lines above\n',
+    );
     return trained;
   }
   const given = argv.findIndex((argument) => argument === '--output-dir' || argument === '--output_dir');

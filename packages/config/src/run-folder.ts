@@ -36,7 +36,9 @@ async function readIfThere(file: string): Promise<{ config: RunConfig; hash: str
     source = await readFile(file, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new SlipError('data', `cannot read ${file}: ${(error as Error).message}; --output-dir has to be a folder`, { cause: error });
+    throw new SlipError('data', `cannot read ${file}: ${(error as Error).message}; --output-dir has to be a folder`, {
+      cause: error,
+    });
   }
   try {
     const { config, hash } = JSON.parse(source) as { config?: RunConfig; hash?: string };

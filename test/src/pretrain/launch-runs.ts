@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import sharp from 'sharp';
 import { RandomStream } from '@slip/core';
+import sharp from 'sharp';
 
 export const root = path.resolve(import.meta.dirname, '../../..');
 const program = path.join(root, 'orchestrator/bin/slip-launch.js');
@@ -34,7 +34,9 @@ export async function makeTinySet(folder: string, count: number): Promise<TinySe
     const svg =
       `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><rect width="32" height="32" fill="#888"/>` +
       `<rect x="${x}" y="${y}" width="${6 + random.integer(14)}" height="${6 + random.integer(14)}" fill="${colour}"/></svg>`;
-    await sharp(Buffer.from(svg)).jpeg().toFile(path.join(images, `${String(id).padStart(12, '0')}.jpg`));
+    await sharp(Buffer.from(svg))
+      .jpeg()
+      .toFile(path.join(images, `${String(id).padStart(12, '0')}.jpg`));
     annotations.push({ id, image_id: id, caption: `a ${colour} box number ${id}` });
   }
   const metadata = path.join(folder, 'captions.json');

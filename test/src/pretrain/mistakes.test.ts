@@ -21,7 +21,11 @@ test('mistakes that are found before anything starts', async (context) => {
     [['--recipe', recipe], /wrong.yaml:3: unknown key "learning-rate"/, 2],
     [['--precision', 'fp16'], /--precision fp16 is not there yet; use --precision fp32/, 8],
     [['--device', 'cuda'], /--device cuda is not there yet; use --device cpu/, 8],
-    [['--output-dir', path.join(recipe, 'run')], /cannot read .*wrong.yaml\/run\/config.json: ENOTDIR.*; --output-dir has to be a folder/, 3],
+    [
+      ['--output-dir', path.join(recipe, 'run')],
+      /cannot read .*wrong.yaml\/run\/config.json: ENOTDIR.*; --output-dir has to be a folder/,
+      3,
+    ],
     [['train-now'], /unknown task "train-now"/, 2],
   ];
   for (const [args, message, code] of cases) {
@@ -44,13 +48,33 @@ test('mistakes in the data end the run with the file named', async (context) => 
   writeFileSync(picture, 'not a picture');
 
   const cases: [string[], RegExp, number][] = [
-    [['--root', path.join(folder, 'none'), '--metadata', set.metadata], /there is no folder .*none\/train2017/, ERROR_CODES.data],
+    [
+      ['--root', path.join(folder, 'none'), '--metadata', set.metadata],
+      /there is no folder .*none\/train2017/,
+      ERROR_CODES.data,
+    ],
     [['--root', set.root, '--metadata', empty], /empty.json has no annotations/, ERROR_CODES.data],
-    [['--root', set.root, '--metadata', set.metadata, '--batch-size', '64'], /has 20 samples, too few for one micro-batch/, ERROR_CODES.data],
-    [['--root', set.root, '--metadata', set.metadata, '--update-freq', '9'], /an epoch has no step: 20 samples make 5 micro-batches/, ERROR_CODES.config],
-    [['--root', broken.root, '--metadata', broken.metadata], /the image .*000000000007.jpg cannot be read/, ERROR_CODES.data],
+    [
+      ['--root', set.root, '--metadata', set.metadata, '--batch-size', '64'],
+      /has 20 samples, too few for one micro-batch/,
+      ERROR_CODES.data,
+    ],
+    [
+      ['--root', set.root, '--metadata', set.metadata, '--update-freq', '9'],
+      /an epoch has no step: 20 samples make 5 micro-batches/,
+      ERROR_CODES.config,
+    ],
+    [
+      ['--root', broken.root, '--metadata', broken.metadata],
+      /the image .*000000000007.jpg cannot be read/,
+      ERROR_CODES.data,
+    ],
     [['--dataset', 'redcaps', '--root', set.root], /--dataset redcaps cannot be read yet/, ERROR_CODES.unsupported],
-    [['--root', set.root, '--metadata', set.metadata, '--lr', '1e30', '--warmup-epochs', '0'], /the loss is not finite at step [23]/, ERROR_CODES['non-finite']],
+    [
+      ['--root', set.root, '--metadata', set.metadata, '--lr', '1e30', '--warmup-epochs', '0'],
+      /the loss is not finite at step [23]/,
+      ERROR_CODES['non-finite'],
+    ],
   ];
   for (const [i, [args, message, code]] of cases.entries()) {
     const found = await launch([
@@ -63,7 +87,18 @@ test('mistakes in the data end the run with the file named', async (context) => 
 
   const replaced = await launch([
     ...['--nproc', '1', '--output-dir', path.join(folder, 'replaced'), '--dataset', 'coco', '--model', 'CLIP_VITS16'],
-    ...['--root', broken.root, '--metadata', broken.metadata, '--batch-size', '4', '--epochs', '1', '--warmup-epochs', '0'],
+    ...[
+      '--root',
+      broken.root,
+      '--metadata',
+      broken.metadata,
+      '--batch-size',
+      '4',
+      '--epochs',
+      '1',
+      '--warmup-epochs',
+      '0',
+    ],
     ...[...TINY_MODEL, '--bad-samples', 'replace'],
   ]);
   assert.equal(replaced.code, 0, replaced.output);
@@ -74,7 +109,18 @@ test('a folder of another run is refused, with what differs', async (context) =>
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 12);
   const args = [
-    ...['--nproc', '1', '--output-dir', path.join(folder, 'run'), '--dataset', 'coco', '--root', set.root, '--metadata', set.metadata],
+    ...[
+      '--nproc',
+      '1',
+      '--output-dir',
+      path.join(folder, 'run'),
+      '--dataset',
+      'coco',
+      '--root',
+      set.root,
+      '--metadata',
+      set.metadata,
+    ],
     ...['--model', 'CLIP_VITS16', '--batch-size', '4', '--epochs', '1', '--warmup-epochs', '0', ...TINY_MODEL],
   ];
   const first = await launch(args);

@@ -17,7 +17,17 @@ for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
       const runFolder = path.join(folder, `ranks-${ranks}`);
       const { code, output } = await launch([
         ...['--nproc', String(ranks), '--batch-size', String(GLOBAL_BATCH / ranks), '--output-dir', runFolder],
-        ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', `${family}_VITS16`, ...TINY_MODEL],
+        ...[
+          '--dataset',
+          'coco',
+          '--root',
+          set.root,
+          '--metadata',
+          set.metadata,
+          '--model',
+          `${family}_VITS16`,
+          ...TINY_MODEL,
+        ],
         // Wide enough that rows differ well beyond rounding where batch norm divides by their spread.
         ...['--vision-width', '192', '--vision-heads', '3'],
         ...['--epochs', '10', '--warmup-steps', '3', '--lr', '1e-3', '--max-steps', String(STEPS)],
@@ -27,16 +37,23 @@ for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
     }
     const [one, ...others] = runs;
     assert.equal(one.losses.length, STEPS);
-    assert.ok(one.losses[STEPS - 1] < 0.95 * one.losses[0], `the loss falls: ${one.losses[0]} to ${one.losses[STEPS - 1]}`);
+    assert.ok(
+      one.losses[STEPS - 1] < 0.95 * one.losses[0],
+      `the loss falls: ${one.losses[0]} to ${one.losses[STEPS - 1]}`,
+    );
     for (const { ranks, losses, weights } of others) {
-      const errorAt = (step: number) => Math.abs(losses[step - 1] - one.losses[step - 1]) / Math.abs(one.losses[step - 1]);
+      const errorAt = (step: number) =>
+        Math.abs(losses[step - 1] - one.losses[step - 1]) / Math.abs(one.losses[step - 1]);
       const difference = relativeDifference(weights, one.weights);
       context.diagnostic(
         `${family}, ${ranks} ranks against 1: loss differs by ${errorAt(1).toExponential(1)} at step 1, ` +
           `${errorAt(STEPS).toExponential(1)} at step ${STEPS}; parameters by ${difference.toExponential(1)}`,
       );
       assert.ok(errorAt(1) < 1e-5, `step 1 on ${ranks} ranks: ${losses[0]} against ${one.losses[0]}`);
-      assert.ok(errorAt(STEPS) < 1e-4, `step ${STEPS} on ${ranks} ranks: ${losses[STEPS - 1]} against ${one.losses[STEPS - 1]}`);
+      assert.ok(
+        errorAt(STEPS) < 1e-4,
+        `step ${STEPS} on ${ranks} ranks: ${losses[STEPS - 1]} against ${one.losses[STEPS - 1]}`,
+      );
     }
   });
 }

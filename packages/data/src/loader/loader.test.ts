@@ -1,0 +1,182 @@
+// Loaders give the same bytes whatever the threads and ranks, from any position, and say which file is bad.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import sharp from 'sharp';
+import { openDataset } from '../datasets/captioned-dataset.js';
+import { openImageFolder } from '../datasets/image-folder.js';
+import { createEvalLoader } from './eval-loader.js';
+import { createTrainLoader, type TrainBatch, type TrainLoaderOptions } from './train-loader.js';
+
+const COUNT = 13;
+let folder: string;
+let options: Omit<TrainLoaderOptions, 'rank' | 'worldSize' | 'batchSize' | 'workers'>;
+
+before(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'slip-loader-'));
+  mkdirSync(path.join(folder, 'train2017'));
+  const annotations: unknown[] = [];
+  for (let id = 1; id <= COUNT; id++) {
+    const pixels = Buffer.from(Uint8Array.from({ length: 24 * 20 * 3 }, (_, i) => (i * id * 7) % 251));
+    const image = sharp(pixels, { raw: { width: 24, height: 20, channels: 3 } });
+    await (id % 2 === 0 ? image.grayscale() : image)
+      .jpeg()
+      .toFile(path.join(folder, `train2017/${String(id).padStart(12, '0')}.jpg`));
+    annotations.push(
+      { id: 2 * id, image_id: id, caption: `picture ${id}` },
+      { id: 2 * id + 1, image_id: id, caption: `number ${id}` },
+    );
+  }
+  writeFileSync(path.join(folder, 'captions.json'), JSON.stringify({ annotations }));
+  options = {
+    dataset: { dataset: 'coco', root: folder, metadata: path.join(folder, 'captions.json') },
+    views: ['image', 'aug1', 'aug2', 'tokens'],
+    imageSize: 8,
+    contextLength: 8,
+    seed: 3,
+    sampler: 'slip',
+    truncate: 'keep-eot',
+    badSamples: 'fail',
+  };
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Bytes of some micro-batches over all ranks, in row order. */
+async function read(worldSize: number, workers: number, positions: [number, number][]) {
+  const batches = [];
+  const loaders = await Promise.all(
+    Array.from({ length: worldSize }, (_, rank) =>
+      createTrainLoader({ ...options, rank, worldSize, workers, batchSize: 4 / worldSize }),
+    ),
+  );
+  for (const [epoch, batch] of positions) {
+    const parts: TrainBatch[] = [];
+    for (const loader of loaders) {
+      loader.seek(epoch, batch);
+      const part = await loader.next();
+      assert.equal(part.index, batch);
+      parts.push(part);
+    }
+    batches.push({
+      samples: parts.flatMap(({ samples }) => [...samples]),
+      views: (['image', 'aug1', 'aug2', 'tokens'] as const).map((view) => parts.flatMap((part) => [...part[view]!])),
+    });
+  }
+  await Promise.all(loaders.map((loader) => loader.close()));
+  return batches;
+}
+
+const POSITIONS: [number, number][] = [
+  [0, 0],
+  [0, 1],
+  [0, 2],
+  [1, 0],
+  [5, 2],
+];
+
+test('0, 1 and 4 threads and 1 and 2 ranks give the same rows', async () => {
+  const expected = await read(1, 0, POSITIONS);
+  assert.deepEqual(await read(1, 1, POSITIONS), expected);
+  assert.deepEqual(await read(1, 4, POSITIONS), expected);
+  assert.deepEqual(await read(2, 1, POSITIONS), expected);
+  assert.notDeepEqual(expected[0].views[1], expected[0].views[2], 'the two augmented views differ');
+});
+
+test('a loader goes on into the next epoch, and from a position as if it had come there', async () => {
+  const expected = await read(1, 0, POSITIONS);
+  const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers: 1, batchSize: 4 });
+  assert.equal(loader.batchesPerEpoch, 3);
+  for (let i = 0; i < 4; i++) {
+    const batch = await loader.next();
+    assert.deepEqual([batch.epoch, batch.index], [Math.floor(i / 3), i % 3]);
+    assert.deepEqual([...batch.samples], expected[i].samples);
+    assert.deepEqual([...batch.aug1!], expected[i].views[1]);
+  }
+  await loader.close();
+});
+
+test('an unreadable image is named, or replaced by the next sample and counted', async (context) => {
+  const bad = path.join(folder, 'train2017/000000000004.jpg');
+  const { readFileSync } = await import('node:fs');
+  const whole = readFileSync(bad);
+  context.after(() => writeFileSync(bad, whole));
+  writeFileSync(bad, 'no picture');
+  for (const workers of [0, 1]) {
+    const failing = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers, batchSize: 13 });
+    await assert.rejects(
+      failing.next(),
+      /000000000004.jpg cannot be read: .*; repair it, or pass --bad-samples replace/,
+    );
+    await failing.close();
+    const replacing = await createTrainLoader({
+      ...options,
+      badSamples: 'replace',
+      rank: 0,
+      worldSize: 1,
+      workers,
+      batchSize: 13,
+    });
+    await replacing.next();
+    assert.equal(replacing.replacedSamples, 1);
+    await replacing.close();
+  }
+});
+
+test('a set that cannot be read says why', async () => {
+  const coco = { ...options.dataset };
+  const wrong = path.join(folder, 'wrong.json');
+  const cases: [unknown, RegExp][] = [
+    ['{', /wrong.json cannot be read/],
+    [{}, /wrong.json has no annotations/],
+    [{ annotations: [{ image_id: 'x' }] }, /wrong.json: annotation 0 needs a number "image_id" and a text "caption"/],
+  ];
+  for (const [content, message] of cases) {
+    writeFileSync(wrong, typeof content === 'string' ? content : JSON.stringify(content));
+    await assert.rejects(openDataset({ ...coco, metadata: wrong }), message);
+  }
+  await assert.rejects(openDataset({ ...coco, root: '/nowhere' }), /there is no folder \/nowhere\/train2017/);
+  await assert.rejects(openDataset({ ...coco, dataset: 'yfcc15m' }), /yfcc15m cannot be read yet/);
+  await assert.rejects(
+    createTrainLoader({ ...options, rank: 0, worldSize: 2, workers: 0, batchSize: 7 }),
+    /has 13 samples, too few/,
+  );
+});
+
+test('evaluation meets every image once on 1, 2 and 3 ranks', async () => {
+  const classes = path.join(folder, 'classes');
+  for (const [i, name] of ['b', 'a', 'B'].entries()) {
+    mkdirSync(path.join(classes, name, 'deep'), { recursive: true });
+    await sharp({ create: { width: 9, height: 12, channels: 3, background: '#123456' } })
+      .png()
+      .toFile(path.join(classes, name, `deep/${i}.PNG`));
+    await sharp({ create: { width: 9, height: 12, channels: 4, background: '#12345680' } })
+      .webp()
+      .toFile(path.join(classes, name, 'x.webp'));
+    writeFileSync(path.join(classes, name, 'notes.txt'), 'not an image');
+  }
+  const images = await openImageFolder(classes);
+  assert.deepEqual(images.classes, ['B', 'a', 'b']);
+  assert.equal(images.items.length, 6);
+  for (const worldSize of [1, 2, 3]) {
+    const seen: string[] = [];
+    for (let rank = 0; rank < worldSize; rank++) {
+      for await (const batch of createEvalLoader({
+        items: images.items,
+        imageSize: 8,
+        batchSize: 4,
+        rank,
+        worldSize,
+      })) {
+        assert.equal(batch.images.length, batch.items.length * 3 * 64);
+        seen.push(...batch.items.map(({ file }) => file));
+      }
+    }
+    assert.deepEqual(
+      seen,
+      images.items.map(({ file }) => file),
+    );
+  }
+  await assert.rejects(openImageFolder(path.join(folder, 'train2017')), /0 class folders and no images/);
+});
