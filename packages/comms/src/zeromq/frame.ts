@@ -1,7 +1,7 @@
 // The header in front of every payload: whose frame it is, of which run, part of what, and its checksum. Pure.
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { FrameTag, Operation } from '../mesh.js';
+import type { Operation } from '../mesh.js';
 
 export const HEADER_BYTES = 40;
 /** Longest payload that is accepted: a chunk of floats, or a JSON object. */

@@ -92,8 +92,8 @@ export function hue(image: PixelImage, factor: number): PixelImage {
     const r = data[p];
     const g = data[p + 1];
     const b = data[p + 2];
-    const value = r > g ? (r > b ? r : b) : g > b ? g : b;
-    const least = r < g ? (r < b ? r : b) : g < b ? g : b;
+    const value = r > g ? Math.max(r, b) : Math.max(g, b);
+    const least = r < g ? Math.min(r, b) : Math.min(g, b);
     const chroma = value - least;
     const sat = chroma === 0 ? 0 : Math.trunc(Math.fround(chroma / value) * 255);
     if (sat === 0) {

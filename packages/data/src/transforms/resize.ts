@@ -175,7 +175,7 @@ function verticalPass(image: PixelImage, firstRow: number, rows: Weights): Pixel
 
 function toByte(sum: number): number {
   const value = sum >> PRECISION_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return Math.min(255, Math.max(0, value));
 }
 
 function checkInside(box: Box, width: number, height: number, what: string): void {
