@@ -77,10 +77,7 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
   const classes = readdirSync(path.join(folder, 'a/heldout/val')).sort();
   const labels = JSON.parse(readFileSync(path.join(folder, 'a/labels.json'), 'utf8')).emoji;
   assert.deepEqual(labels, classes.map(classTexts));
-  assert.match(
-    readFileSync(path.join(folder, 'a/LICENSES.md'), 'utf8'),
-    /Apache 2.0.*CC BY 4.0.*CC BY-SA 4.0.*MIT/s,
-  );
+  assert.match(readFileSync(path.join(folder, 'a/LICENSES.md'), 'utf8'), /Apache 2.0.*CC BY 4.0.*CC BY-SA 4.0.*MIT/s);
 
   const files = (name: string) =>
     readdirSync(path.join(folder, name), { recursive: true, withFileTypes: true })
