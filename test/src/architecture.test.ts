@@ -41,7 +41,8 @@ function sources(folder: string): string[] {
 
 function imports(file: string): string[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]);
+  const specifiers = /(?:\bfrom |\bimport |\bimport\()'([^'\n]+)'(?:;$|\))/gm;
+  return [...text.matchAll(specifiers)].map((match) => match[1]);
 }
 
 for (const [workspace, allowed] of Object.entries(LAYERS)) {
