@@ -1,6 +1,6 @@
 // The collectives as patterns of frames over a mesh. Which pattern is a pure function of size and world.
 import { SlipError } from '@slip/core';
-import type { FrameTag, Mesh, Operation } from './mesh.js';
+import type { DType, FrameTag, Mesh, Operation } from './mesh.js';
 
 /** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
 const CHUNK_ELEMENTS = 128 * 1024;
@@ -13,6 +13,7 @@ export type Algorithm = 'direct' | 'ring';
  * and receives 2 (W - 1) / W of the data, whatever the world size.
  */
 export function chooseAlgorithm(elements: number, worldSize: number): Algorithm {
+  if (worldSize === 1) return 'direct';
   return elements < worldSize || elements * Float32Array.BYTES_PER_ELEMENT <= SHORT_BYTES ? 'direct' : 'ring';
 }
 
@@ -22,11 +23,15 @@ export interface Call {
   readonly operation: Operation;
   readonly sequence: number;
   readonly elements: number;
+  readonly dtype: DType;
 }
 
 type Combine = (into: Float32Array, other: Float32Array) => void;
 
-/** @returns nothing; `buffer` holds the sum or maximum, the same bits on all ranks */
+/**
+ * Afterwards `buffer` holds the sum or maximum, the same bits on all ranks. Order of the additions: direct, rank 0, 1, ...;
+ * ring, segment s (elements [n s / W, n (s + 1) / W)) starts with rank s and goes on with s + 1, s + 2, ... modulo W.
+ */
 export async function allReduce(call: Call, buffer: Float32Array): Promise<void> {
   const combine = call.operation === 'allReduce max' ? takeMaximum : addInto;
   if (chooseAlgorithm(buffer.length, call.mesh.worldSize) === 'direct') return directReduce(call, buffer, combine);
@@ -40,6 +45,7 @@ export async function allReduce(call: Call, buffer: Float32Array): Promise<void>
   });
 }
 
+/** Order of the additions: direct, rank 0, 1, ...; ring, part r starts with rank r + 1 and ends with rank r. */
 export async function reduceScatter(call: Call, input: Float32Array, output: Float32Array): Promise<void> {
   const { rank, worldSize } = call.mesh;
   const part = (r: number, of = input) => of.subarray(r * output.length, (r + 1) * output.length);
@@ -155,8 +161,8 @@ function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
   throw new SlipError('peer-lost', `rank ${from} sent a frame of ${bytes.length} bytes where ${wanted} were expected`);
 }
 
-function tagOf({ operation, sequence, elements }: Call, chunk: number): FrameTag {
-  return { operation, sequence, elements, chunk };
+function tagOf({ operation, sequence, elements, dtype }: Call, chunk: number): FrameTag {
+  return { operation, sequence, elements, chunk, dtype };
 }
 
 /** Starting after the own rank, so that not everybody talks to rank 0 first. */

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import test from 'node:test';
 import { Push } from 'zeromq';
+import { createMemoryGroups } from './memory-mesh.js';
 import { connectLocally, meetingPoint } from './testing/local-mesh.js';
 import { encodeHeader, HEADER_BYTES, hashRun, parseFrame } from './zeromq/frame.js';
 import { connectZeroMqGroup } from './zeromq/zeromq-mesh.js';
@@ -36,6 +37,73 @@ test('a rank with another size is named at once', async () => {
   await Promise.all(groups.map((group) => group.close()));
 });
 
+test('floats in one rank and bytes in the other are not the same broadcast', async () => {
+  const groups = await connectLocally(2, { timeoutMs: 30_000 });
+  const sending = groups[0].broadcast(new Float32Array(4), 0);
+  await assert.rejects(
+    groups[1].broadcast(new Uint8Array(4), 0),
+    /rank 0 is at broadcast #0 of 4 float32 elements, rank 1 at broadcast #0 of 4 uint8 elements/,
+  );
+  await sending;
+  await assert.rejects(groups[0].barrier(), /4 uint8 elements/);
+  await Promise.all(groups.map((group) => group.close()));
+});
+
+test('in memory, ranks that disagree end the waits of all', async () => {
+  const groups = createMemoryGroups(3);
+  const results = await Promise.allSettled([groups[0].barrier(), groups[1].allReduce(new Float32Array(3))]);
+  for (const result of results) assert.match(String((result as PromiseRejectedResult).reason), /ranks disagree/);
+  await assert.rejects(groups[2].allReduce(new Float32Array(3)), /ranks disagree/);
+});
+
+test('close ends a wait that is under way', async () => {
+  const groups = await connectLocally(2, { timeoutMs: 600_000 });
+  const waiting = assert.rejects(groups[0].barrier(), /the process group is closed/);
+  await new Promise((resolve) => setImmediate(resolve));
+  await groups[0].close();
+  await waiting;
+  await groups[1].close();
+});
+
+test('a root that only sends notices a peer that has gone', async () => {
+  const groups = await connectLocally(2, { timeoutMs: 600_000 });
+  await groups[1].close();
+  // More than all queues hold.
+  await assert.rejects(groups[0].broadcast(new Uint8Array(300e6), 0), /the connection to rank 1 \(tcp:\S+\) was lost/);
+  await groups[0].close();
+});
+
+test('frames that were sent before a rank closed still arrive', async () => {
+  const groups = await connectLocally(3, { timeoutMs: 30_000 });
+  const last = await Promise.all(
+    groups.map(async (group, rank) => {
+      const buffer = new Uint8Array(20e6).fill(rank + 1);
+      await group.broadcast(buffer, 0);
+      await group.close();
+      return buffer[buffer.length - 1];
+    }),
+  );
+  assert.deepEqual(last, [1, 1, 1]);
+});
+
+test('a blocked event loop does not make a frame late that has arrived', async () => {
+  const groups = await connectLocally(2, { timeoutMs: 300 });
+  const first = groups[0].barrier();
+  // Rank 0 waits and its thread is busy past the deadline while the frame of rank 1 comes in.
+  await new Promise((resolve) => setImmediate(resolve));
+  const second = groups[1].barrier();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 900);
+  await Promise.all([first, second]);
+  await Promise.all(groups.map((group) => group.close()));
+});
+
+test('an address that is not of this host is named', async () => {
+  await assert.rejects(
+    connectLocally(1, { bindHost: 'no-such-interface' }),
+    /rank 0 cannot listen on no-such-interface/,
+  );
+});
+
 test('a rank that does not come is named after the deadline', async () => {
   const groups = await connectLocally(2, { timeoutMs: 300 });
   await assert.rejects(groups[0].barrier(), /rank 1 is late: rank 0 waited 0.3 s for it in barrier #0/);
@@ -59,7 +127,7 @@ test('frames of strangers are dropped, damaged frames of a rank end the group', 
   const stranger = new Push({ linger: 0 });
   stranger.connect(endpoints[0]);
   const payload = Buffer.alloc(4);
-  const header = { kind: 'barrier', sender: 1, sequence: 0, elements: 0, chunk: 0 } as const;
+  const header = { kind: 'barrier', sender: 1, sequence: 0, elements: 0, chunk: 0, dtype: 'float32' } as const;
   await stranger.send('noise');
   await stranger.send([Buffer.alloc(HEADER_BYTES), payload]);
   await stranger.send([encodeHeader({ runHash: hashRun('another run'), generation: 0 }, header, payload), payload]);
@@ -70,13 +138,18 @@ test('frames of strangers are dropped, damaged frames of a rank end the group', 
   const waiting = groups[0].barrier();
   await stranger.send([damaged, payload]);
   await assert.rejects(waiting, /a frame of rank 1 is damaged: the checksum is wrong/);
+  // The barrier that rank 0 had joined may still end well; the next one cannot.
+  await assert.rejects(
+    groups[1].barrier().then(() => groups[1].barrier()),
+    /a frame of rank 1 is damaged/,
+  );
   stranger.close();
   await Promise.all(groups.map((group) => group.close()));
 });
 
 test('no bytes make the parser throw', () => {
   const membership = { runHash: 1, generation: 0 };
-  const header = { kind: 'allGather', sender: 1, sequence: 2, elements: 3, chunk: 4 } as const;
+  const header = { kind: 'allGather', sender: 1, sequence: 2, elements: 3, chunk: 4, dtype: 'json' } as const;
   const good = encodeHeader(membership, header, Buffer.from('abc'));
   for (let i = 0; i < good.length; i++) {
     const bad = Buffer.from(good);

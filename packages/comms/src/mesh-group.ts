@@ -1,8 +1,11 @@
 // A process group over a mesh: numbers the collectives, keeps them in order, and stays failed after a failure.
 import { SlipError } from '@slip/core';
 import * as algorithms from './algorithms.js';
-import type { Mesh, Operation } from './mesh.js';
+import type { DType, Mesh, Operation } from './mesh.js';
 import type { ProcessGroup, Traffic } from './process-group.js';
+
+/** Longest JSON value of `allGatherObject`; a transport must take frames of this size. */
+export const MAX_OBJECT_BYTES = 1 << 20;
 
 export class MeshGroup implements ProcessGroup {
   readonly traffic: Traffic;
@@ -38,16 +41,29 @@ export class MeshGroup implements ProcessGroup {
     return this.run('allGather', output.length, (call) => algorithms.allGather(call, input, output));
   }
 
-  broadcast(buffer: Float32Array | Uint8Array, root: number): Promise<void> {
+  async broadcast(buffer: Float32Array | Uint8Array, root: number): Promise<void> {
+    if (!Number.isInteger(root) || root < 0 || root >= this.worldSize) {
+      throw new SlipError('internal', `broadcast: root ${root} is not a rank of a world of ${this.worldSize}`);
+    }
+    const dtype = buffer instanceof Float32Array ? 'float32' : 'uint8';
     const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    return this.run('broadcast', bytes.length, (call) => algorithms.broadcast(call, bytes, root));
+    return this.run('broadcast', buffer.length, (call) => algorithms.broadcast(call, bytes, root), dtype);
   }
 
-  allGatherObject<T>(value: T): Promise<T[]> {
-    return this.run('object', 0, async (call) => {
-      const parts = await algorithms.exchangeBytes(call, Buffer.from(JSON.stringify(value)));
+  async allGatherObject<T>(value: T): Promise<T[]> {
+    // Now, so that the caller may change the value while earlier calls are under way. JSON has no undefined.
+    const own = Buffer.from(JSON.stringify(value) ?? 'null');
+    if (own.length > MAX_OBJECT_BYTES) {
+      throw new SlipError(
+        'internal',
+        `allGatherObject: ${own.length} bytes of JSON, the limit is ${MAX_OBJECT_BYTES}; use broadcast or allGather`,
+      );
+    }
+    const work = async (call: algorithms.Call) => {
+      const parts = await algorithms.exchangeBytes(call, own);
       return parts.map((part) => JSON.parse(Buffer.from(part).toString('utf8')) as T);
-    });
+    };
+    return this.run('object', 0, work, 'json');
   }
 
   barrier(): Promise<void> {
@@ -61,12 +77,17 @@ export class MeshGroup implements ProcessGroup {
     await this.mesh.close();
   }
 
-  private run<T>(operation: Operation, elements: number, work: (call: algorithms.Call) => Promise<T>): Promise<T> {
+  private run<T>(
+    operation: Operation,
+    elements: number,
+    work: (call: algorithms.Call) => Promise<T>,
+    dtype: DType = 'float32',
+  ): Promise<T> {
     const result = this.last.then(async () => {
       if (this.failure !== undefined) throw this.failure;
       const sequence = this.sequence++;
       try {
-        return await work({ mesh: this.mesh, operation, sequence, elements });
+        return await work({ mesh: this.mesh, operation, sequence, elements, dtype });
       } catch (error) {
         this.failure ??= error;
         throw error;

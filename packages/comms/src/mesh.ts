@@ -9,6 +9,9 @@ export type Operation =
   | 'object'
   | 'barrier';
 
+/** What the bytes of a frame mean. */
+export type DType = 'float32' | 'uint8' | 'json';
+
 /** What a frame is part of; sender and receiver must agree on all of it. */
 export interface FrameTag {
   readonly operation: Operation;
@@ -17,6 +20,7 @@ export interface FrameTag {
   /** Elements of the whole collective; 0 where sizes may differ by rank (objects). */
   readonly elements: number;
   readonly chunk: number;
+  readonly dtype: DType;
 }
 
 export interface Mesh {
@@ -29,5 +33,6 @@ export interface Mesh {
    * @throws SlipError `peer-lost` that names the rank and both operations when it is late, lost or does something else
    */
   receive(from: number, tag: FrameTag): Promise<Uint8Array>;
+  /** Waits that are under way end with an error. */
   close(): Promise<void>;
 }

@@ -24,5 +24,6 @@ test('short messages go directly, long ones around the ring', () => {
   assert.equal(chooseAlgorithm(0, 4), 'direct');
   assert.equal(chooseAlgorithm(4096, 4), 'direct');
   assert.equal(chooseAlgorithm(4097, 4), 'ring');
+  assert.equal(chooseAlgorithm(1e6, 1), 'direct', 'nobody to send to');
   assert.equal(chooseAlgorithm(5000, 8192), 'direct', 'a ring needs an element for each rank');
 });

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
+import { chooseAlgorithm } from '../algorithms.js';
 import type { ProcessGroup } from '../process-group.js';
 
-const WORLDS = [2, 3, 4];
+const WORLDS = [1, 2, 3, 4];
 const SIZES = [0, 1, 7, 1000, 70001, 300000];
 
 export function describeProcessGroup(name: string, makeGroups: (worldSize: number) => Promise<ProcessGroup[]>): void {
@@ -43,7 +44,8 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
     assert.deepEqual([arena[0], arena[size + 1], arena[size + 2]], [0, 0, 0], 'nothing is written beside the buffer');
     return buffer;
   });
-  for (const sum of sums) assertSameBits(sum, sums[0]);
+  const stated = statedSum(all);
+  for (const sum of sums) assertSameBits(sum, stated);
   sums[0].forEach((value, i) => {
     assert.ok(Math.abs(value - exact[i]) <= 1e-6 * worldSize, `allReduce of ${size}: element ${i}`);
   });
@@ -70,6 +72,7 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
     output.forEach((value, i) => {
       assert.ok(Math.abs(value - exact[rank * part + i]) <= 1e-6 * worldSize, `reduceScatter of ${size}: element ${i}`);
     });
+    assertSameBits(output, statedPart(all, rank, part));
     const gathered = new Float32Array(size * worldSize);
     await group.allGather(all[rank], gathered);
     all.forEach((values, r) => {
@@ -95,7 +98,38 @@ async function checkSmall(groups: readonly ProcessGroup[]): Promise<void> {
     await Promise.all([group.allReduce(first), group.barrier(), group.allReduce(second)]);
     assert.deepEqual([first[0], second[0]], [groups.length, 2 * groups.length]);
   });
+  await assert.rejects(groups[0].broadcast(new Float32Array(2), groups.length), /broadcast: root \d is not a rank/);
+  await assert.rejects(groups[0].allGatherObject('x'.repeat(2 ** 20)), /1048578 bytes of JSON, the limit is 1048576/);
+  assert.deepEqual(
+    await each(groups, (group) => group.allGatherObject(undefined)),
+    groups.map(() => groups.map(() => null)),
+  );
   await assert.rejects(groups[0].allGather(new Float32Array(2), new Float32Array(3)), /allGather: 3 elements are not/);
+}
+
+/** The plain sum in the order that allReduce states. */
+function statedSum(all: readonly Float32Array[]): Float32Array {
+  const size = all[0].length;
+  if (chooseAlgorithm(size, all.length) === 'direct') return sumFrom(all, 0, 0, size);
+  const sum = new Float32Array(size);
+  for (let s = 0; s < all.length; s++) {
+    const [start, end] = [s, s + 1].map((i) => Math.floor((size * i) / all.length));
+    sum.set(sumFrom(all, s, start, end), start);
+  }
+  return sum;
+}
+
+function statedPart(all: readonly Float32Array[], rank: number, part: number): Float32Array {
+  const first = chooseAlgorithm(part * all.length, all.length) === 'direct' ? 0 : rank + 1;
+  return sumFrom(all, first, rank * part, (rank + 1) * part);
+}
+
+function sumFrom(all: readonly Float32Array[], first: number, start: number, end: number): Float32Array {
+  return Float32Array.from({ length: end - start }, (_, i) => {
+    let sum = all[first % all.length][start + i];
+    for (let k = 1; k < all.length; k++) sum = Math.fround(sum + all[(first + k) % all.length][start + i]);
+    return sum;
+  });
 }
 
 function each<T>(

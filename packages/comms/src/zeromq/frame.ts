@@ -1,13 +1,11 @@
 // The header in front of every payload: whose frame it is, of which run, part of what, and its checksum. Pure.
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { Operation } from '../mesh.js';
+import type { DType, Operation } from '../mesh.js';
 
 export const HEADER_BYTES = 40;
-/** Longest payload that is accepted: a chunk of floats, or a JSON object. */
-export const MAX_PAYLOAD_BYTES = 1 << 20;
 const MAGIC = 0x534c4950;
-const VERSION = 1;
+const VERSION = 2;
 
 /** Order is the wire format. `hello` proves that a peer can be reached; `failed` tells why a rank gives up. */
 const KINDS = [
@@ -21,6 +19,7 @@ const KINDS = [
   'object',
   'barrier',
 ] as const satisfies readonly (Operation | 'hello' | 'failed')[];
+const DTYPES = ['float32', 'uint8', 'json'] as const satisfies readonly DType[];
 export type FrameKind = (typeof KINDS)[number];
 
 /** Tells runs and restarts apart. */
@@ -35,6 +34,7 @@ export interface FrameHeader {
   readonly sequence: number;
   readonly elements: number;
   readonly chunk: number;
+  readonly dtype: DType;
 }
 
 export type ParsedFrame =
@@ -53,7 +53,7 @@ export function encodeHeader(membership: Membership, header: FrameHeader, payloa
   const bytes = Buffer.alloc(HEADER_BYTES);
   const fields = [
     MAGIC,
-    VERSION | (KINDS.indexOf(header.kind) << 8),
+    VERSION | (KINDS.indexOf(header.kind) << 8) | (DTYPES.indexOf(header.dtype) << 16),
     membership.runHash,
     membership.generation,
     header.sender,
@@ -74,8 +74,10 @@ export function parseFrame(parts: readonly Uint8Array[], membership: Membership,
   if (parts.length !== 2 || head.length !== HEADER_BYTES) return { status: 'foreign' };
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const field = (i: number) => view.getUint32(4 * i, true);
-  const kind = KINDS[field(1) >>> 8] as FrameKind | undefined;
-  if (field(0) !== MAGIC || (field(1) & 0xff) !== VERSION || kind === undefined) return { status: 'foreign' };
+  const kind = KINDS[(field(1) >>> 8) & 0xff] as FrameKind | undefined;
+  const dtype = DTYPES[field(1) >>> 16] as DType | undefined;
+  if (field(0) !== MAGIC || (field(1) & 0xff) !== VERSION || kind === undefined || dtype === undefined)
+    return { status: 'foreign' };
   if (field(2) !== membership.runHash || field(3) !== membership.generation || field(4) >= worldSize)
     return { status: 'foreign' };
   const sender = field(4);
@@ -83,5 +85,6 @@ export function parseFrame(parts: readonly Uint8Array[], membership: Membership,
     return { status: 'damaged', sender, reason: `${payload.length} bytes arrived of ${field(8)}` };
   }
   if (field(9) !== crc32(payload)) return { status: 'damaged', sender, reason: 'the checksum is wrong' };
-  return { status: 'ok', header: { kind, sender, sequence: field(5), elements: field(6), chunk: field(7) }, payload };
+  const header = { kind, sender, sequence: field(5), elements: field(6), chunk: field(7), dtype };
+  return { status: 'ok', header, payload };
 }

@@ -3,14 +3,23 @@ import { SlipError } from '@slip/core';
 import { describeTag, sameTag } from '../frame-tag.js';
 import type { FrameTag } from '../mesh.js';
 
+const READ_GRACE_MS = 100;
+
 export class Inbox {
   private readonly frames: { tag: FrameTag; payload: Uint8Array }[] = [];
   private failure: Error | undefined;
+  private deliveredFrames = 0;
   private wake: (() => void) | undefined;
 
   deliver(tag: FrameTag, payload: Uint8Array): void {
+    this.deliveredFrames += 1;
     this.frames.push({ tag, payload });
     this.wake?.();
+  }
+
+  /** How many frames have come so far. */
+  get delivered(): number {
+    return this.deliveredFrames;
   }
 
   /** Frames that came before the failure can still be taken. The first failure stays. */
@@ -36,9 +45,12 @@ export class Inbox {
         }
         await new Promise<void>((resolve) => {
           this.wake = resolve;
+          // After a blocked event loop timers come first: what lies in the socket is read before somebody is called late.
           timer ??= setTimeout(() => {
-            late = true;
-            this.wake?.();
+            timer = setTimeout(() => {
+              late = true;
+              this.wake?.();
+            }, READ_GRACE_MS);
           }, timeoutMs);
         });
       }
