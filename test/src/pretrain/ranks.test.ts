@@ -8,6 +8,14 @@ import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFo
 const GLOBAL_BATCH = 32;
 const STEPS = 20;
 
+/**
+ * Twenty steps at this learning rate are steep: where rows hardly differ, batch norm turns rounding into differences that grow
+ * from step to step. SimCLR has nothing else to hold on to, so its tower is wide enough for rows to differ.
+ */
+const SHAPES: Readonly<Record<string, readonly string[]>> = {
+  SIMCLR: ['--vision-width', '192', '--vision-heads', '3'],
+};
+
 for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
   test(`${family}: 1, 2 and 4 ranks train alike`, async (context) => {
     const folder = temporaryFolder(context);
@@ -28,8 +36,7 @@ for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
           `${family}_VITS16`,
           ...TINY_MODEL,
         ],
-        // Wide enough that rows differ well beyond rounding where batch norm divides by their spread.
-        ...['--vision-width', '192', '--vision-heads', '3'],
+        ...(SHAPES[family] ?? []),
         ...['--epochs', '10', '--warmup-steps', '3', '--lr', '1e-3', '--max-steps', String(STEPS)],
       ]);
       assert.equal(code, 0, output);
