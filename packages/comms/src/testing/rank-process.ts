@@ -18,7 +18,8 @@ const group = await connectZeroMqGroup({
   runId: 'faults',
   generation: 3,
   host: '127.0.0.1',
-  timeoutMs: 3000,
+  // The rank after the one that stops waits for it directly, and is the first to say so.
+  timeoutMs: 3000 + 1500 * rank,
   exchange: (endpoint) => {
     const table = fromParent<string[]>('table');
     process.send!({ kind: 'endpoint', value: endpoint });
