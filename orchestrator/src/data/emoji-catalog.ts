@@ -30,7 +30,7 @@ interface IconSet {
   readonly icons: Readonly<
     Record<string, { body: string; width?: number; height?: number; left?: number; top?: number }>
   >;
-  readonly aliases?: Readonly<Record<string, { parent: string }>>;
+  readonly aliases?: Readonly<Record<string, { parent: string; hFlip?: boolean }>>;
 }
 interface StyleInfo {
   readonly name: string;
@@ -92,7 +92,14 @@ function codesOf({ hexcode }: Emoji): string[] {
 }
 
 function iconNamed(set: IconSet, name: string) {
-  return set.icons[name] ?? set.icons[set.aliases?.[name]?.parent ?? ''];
+  const own = set.icons[name];
+  if (own !== undefined) return own;
+  const alias = set.aliases?.[name];
+  const parent = alias === undefined ? undefined : set.icons[alias.parent];
+  if (parent === undefined || alias?.hFlip !== true) return parent;
+  // Mirrored about the middle of its view box: a hand that points left becomes one that points right.
+  const axis = 2 * (parent.left ?? 0) + (parent.width ?? set.width);
+  return { ...parent, body: `<g transform="translate(${axis} 0) scale(-1 1)">${parent.body}</g>` };
 }
 
 function svgDocument(set: IconSet, icon: NonNullable<ReturnType<typeof iconNamed>>): string {

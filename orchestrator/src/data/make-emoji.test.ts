@@ -6,7 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { openDataset } from '@slip/data';
 import sharp from 'sharp';
-import { listEmoji } from './emoji-catalog.js';
+import { HELD_OUT_STYLE, listEmoji, openStyle } from './emoji-catalog.js';
 import { captionsOf, classTexts } from './emoji-texts.js';
 import { makeEmoji } from './make-emoji.js';
 
@@ -18,6 +18,22 @@ test('base emoji only, each with a name and a subgroup', () => {
     assert.doesNotMatch(hexcode, /1F3F[B-F]/, `${label} is a skin tone`);
     assert.ok(label.length > 0 && subgroup.length > 0);
   }
+});
+
+test('an icon that is the mirror of another is drawn mirrored', async () => {
+  const style = openStyle(HELD_OUT_STYLE);
+  const draw = async (label: string, mirror: boolean) => {
+    const emoji = listEmoji().find((one) => one.label === label);
+    assert.ok(emoji);
+    const picture = await sharp(Buffer.from(style.svg(emoji) ?? ''))
+      .png()
+      .toBuffer();
+    return sharp(picture).flop(mirror).flatten({ background: '#ffffff' }).raw().toBuffer();
+  };
+  const left = await draw('backhand index pointing left', false);
+  const distance = (other: Buffer) => other.reduce((sum, value, i) => sum + Math.abs(value - left[i]), 0) / left.length;
+  assert.ok(distance(await draw('backhand index pointing right', true)) < 2);
+  assert.ok(distance(await draw('backhand index pointing right', false)) > 10);
 });
 
 test('captions are names and tags; templates never add the subgroup', () => {
@@ -89,6 +105,12 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
     assert.ok(readFileSync(path.join(folder, 'a', file)).equals(readFileSync(path.join(folder, 'b', file))), file);
 
   writeFileSync(path.join(folder, 'mine.txt'), 'mine');
+  await assert.rejects(make('mine.txt'), { code: 'data', message: /is a file/ });
+  await assert.rejects(make('mine.txt/below'), { code: 'data', message: /cannot be written/ });
+  assert.equal(readFileSync(path.join(folder, 'mine.txt'), 'utf8'), 'mine');
   await assert.rejects(make('.'), /holds other files/);
   assert.deepEqual(readdirSync(folder).sort(), ['a', 'b', 'mine.txt']);
+
+  writeFileSync(path.join(folder, 'b', 'made.json'), '{');
+  await assert.rejects(make('b'), { code: 'data', message: /holds other files/ });
 });

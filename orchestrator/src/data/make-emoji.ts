@@ -1,5 +1,5 @@
 // `slip-data make-emoji`: draws the emoji of three art styles in COCO's layout and a fourth, held-out one as an image folder.
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
@@ -31,12 +31,14 @@ interface Picture {
 }
 
 const MARKER = 'made.json';
+/** Raised when the pictures or texts of the same settings change, so that an older folder is made anew. */
+const VERSION = 2;
 
 /** @returns what was made, and whether it was there already. @throws SlipError `data` when the folder cannot be written */
 export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: EmojiSummary; existed: boolean }> {
   const output = path.resolve(options.output);
-  const settings = { size: options.size, limit: options.limit };
-  const made = await readFile(path.join(output, MARKER), 'utf8').then(JSON.parse, () => undefined);
+  const settings = { version: VERSION, size: options.size, limit: options.limit };
+  const made = await readMarker(output);
   if (made !== undefined && JSON.stringify(made.settings) === JSON.stringify(settings))
     return { summary: made.summary, existed: true };
   await refuseStranger(output, made !== undefined);
@@ -49,7 +51,8 @@ export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: E
     await rename(building, output);
     return { summary, existed: false };
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
+    // Its own failure, say under a path that is no folder, must not hide the first.
+    await rm(building, { recursive: true, force: true }).catch(() => {});
     if (error instanceof SlipError) throw error;
     throw new SlipError('data', `--output ${options.output} cannot be written: ${(error as Error).message}`, {
       cause: error,
@@ -160,8 +163,20 @@ function licences(styles: readonly ArtStyle[]): string {
   return `# Licences of the pictures\n\n${lines.join('\n')}\n\nNames and tags: emojibase-data, MIT.\n`;
 }
 
-/** A folder that we did not make is not replaced. */
+/** What an earlier call wrote, or undefined where there is none or it cannot be read as such. */
+async function readMarker(output: string): Promise<{ settings: unknown; summary: EmojiSummary } | undefined> {
+  try {
+    return JSON.parse(await readFile(path.join(output, MARKER), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file, or a folder that we did not make, is not replaced. */
 async function refuseStranger(output: string, ours: boolean): Promise<void> {
+  const found = await stat(output).catch(() => undefined);
+  if (found !== undefined && !found.isDirectory())
+    throw new SlipError('data', `--output ${output} is a file, not a folder; choose another path`);
   const entries = await readdir(output).catch(() => []);
   if (!ours && entries.length > 0) {
     throw new SlipError(

@@ -3,11 +3,32 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SlipError } from '@slip/core';
 
 const bin = (name: string) => fileURLToPath(new URL(`../../bin/${name}.js`, import.meta.url));
 
-/** @param argv passed on to slip-launch after the recipe. @returns the exit code */
+/** @param argv passed on to slip-launch after the recipe. @returns the exit code; errors for people are printed here */
 export async function quickstart(argv: readonly string[]): Promise<number> {
+  try {
+    return await prepareAndTrain(argv);
+  } catch (thrown) {
+    const error = SlipError.from(thrown);
+    process.stderr.write(`slip-quickstart: ${error.toString()}\n`);
+    return error.exitCode;
+  }
+}
+
+/** The run folder that slip-launch will use, by its own spellings of the flag; the last one given counts. */
+export function runFolderOf(argv: readonly string[]): string {
+  let folder = 'runs/quickstart';
+  for (const [i, argument] of argv.entries()) {
+    const [, attached] = /^--output[-_]dir(?:=(.*))?$/.exec(argument) ?? ['', null];
+    if (attached !== null) folder = attached ?? argv[i + 1] ?? folder;
+  }
+  return path.resolve(folder);
+}
+
+async function prepareAndTrain(argv: readonly string[]): Promise<number> {
   const prepared = await run(bin('slip-data'), ['make-emoji', '--output', '.data/emoji']);
   if (prepared !== 0) return prepared;
   const trained = await run(bin('slip-launch'), ['--nproc', '2', '--recipe', 'quickstart', ...argv]);
@@ -17,11 +38,10 @@ export async function quickstart(argv: readonly string[]): Promise<number> {
     );
     return trained;
   }
-  const given = argv.findIndex((argument) => argument === '--output-dir' || argument === '--output_dir');
-  const folder = path.resolve(given >= 0 ? argv[given + 1] : 'runs/quickstart');
-  const { figures } = JSON.parse(await readFile(path.join(folder, 'evaluation.json'), 'utf8')) as {
-    figures: Record<'acc1' | 'meanRecall' | 'chance' | 'largestClass', number>;
-  };
+  // These only print something: there is no run to report.
+  if (argv.some((argument) => /^(--dry[-_]run|--help|-h|--version)$/.test(argument))) return 0;
+  const folder = runFolderOf(argv);
+  const figures = await readFigures(path.join(folder, 'evaluation.json'));
   const percent = (value: number) => `${value.toFixed(1)} %`;
   process.stdout.write(
     `run folder ${folder}\nreport     ${path.join(folder, 'report.html')}\n` +
@@ -29,6 +49,20 @@ export async function quickstart(argv: readonly string[]): Promise<number> {
       `zero-shot top-1 ${percent(figures.meanRecall)} (chance ${percent(figures.chance)})\n`,
   );
   return 0;
+}
+
+type Figures = Record<'acc1' | 'meanRecall' | 'chance' | 'largestClass', number>;
+
+async function readFigures(file: string): Promise<Figures> {
+  try {
+    return (JSON.parse(await readFile(file, 'utf8')) as { figures: Figures }).figures;
+  } catch (cause) {
+    throw new SlipError(
+      'data',
+      `${file} cannot be read though the run ended; was validation turned off by --val-dataset or --eval-freq?`,
+      { cause },
+    );
+  }
 }
 
 function run(program: string, args: readonly string[]): Promise<number> {
