@@ -49,9 +49,14 @@ async function readAnnotations(metadata: string): Promise<readonly unknown[]> {
 function groupByImage(annotations: readonly unknown[], metadata: string): Map<number, string[]> {
   const captions = new Map<number, string[]>();
   annotations.forEach((annotation, i) => {
-    const { image_id, caption } = (annotation ?? {}) as Partial<Annotation>;
-    if (typeof image_id !== 'number' || typeof caption !== 'string') {
-      throw new SlipError('data', `${metadata}: annotation ${i} needs a number "image_id" and a text "caption"`);
+    const { image_id = -1, caption } = (annotation ?? {}) as Partial<Annotation>;
+    if (!Number.isSafeInteger(image_id) || image_id < 0 || typeof caption !== 'string') {
+      const found = JSON.stringify(annotation)?.slice(0, 120);
+      throw new SlipError(
+        'data',
+        `${metadata}: annotation ${i} needs a number "image_id" and a text "caption", found ${found}; ` +
+          'captions_train2017.json of COCO is wanted',
+      );
     }
     const known = captions.get(image_id);
     if (known === undefined) captions.set(image_id, [caption]);

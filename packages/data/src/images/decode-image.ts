@@ -1,4 +1,5 @@
-// Image files to RGB bytes in memory, as Pillow's `convert('RGB')` gives them; no resizing, no EXIF rotation.
+// Image files to RGB bytes in memory, as Pillow's `convert('RGB')` gives them; no resizing, no EXIF rotation, no colour
+// management. (CMYK files are the exception: they go through a generic profile, so their colours differ slightly.)
 import { SlipError } from '@slip/core';
 import sharp from 'sharp';
 import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
@@ -13,7 +14,7 @@ sharp.cache(false);
 /** @throws SlipError `data` naming the file */
 export async function decodeImage(file: string): Promise<PixelImage> {
   try {
-    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'error' })
+    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'error', ignoreIcc: true })
       .removeAlpha()
       .toColourspace('srgb')
       .raw()

@@ -16,6 +16,8 @@ export interface BatchOptions {
   readonly truncate: Truncate;
   /** `replace`: an unreadable sample gives its place to the next one of the set. */
   readonly badSamples: 'fail' | 'replace';
+  /** Decoded pictures of a set that fits into so much memory are kept: decoding is most of the work for small ones. */
+  readonly cacheBytes: number;
 }
 
 export interface MadeBatch {
@@ -26,8 +28,6 @@ export interface MadeBatch {
   readonly replaced: number;
 }
 
-/** Decoded pictures of small sets stay in memory: decoding is most of the work there. */
-const CACHE_BYTES = 256 * 1024 * 1024;
 /** So many neighbours are tried in place of an unreadable sample. */
 const MAX_REPLACEMENTS = 100;
 
@@ -36,6 +36,7 @@ export class BatchMaker {
   private readonly options: BatchOptions;
   private readonly cache = new Map<number, PixelImage>();
   private cachedBytes = 0;
+  private caches = true;
 
   constructor(dataset: CaptionedDataset, options: BatchOptions) {
     this.dataset = dataset;
@@ -84,13 +85,18 @@ export class BatchMaker {
       try {
         return { sample: candidate, image: await this.decode(candidate) };
       } catch (error) {
+        const { code, message } = SlipError.from(error);
+        if (code !== 'data') throw error;
         if (this.options.badSamples === 'fail') {
-          const { code, message } = SlipError.from(error);
           throw new SlipError(code, `${message} (sample ${candidate}); repair it, or pass --bad-samples replace`, {
             cause: error,
           });
         }
-        if (tried === MAX_REPLACEMENTS) throw error;
+        if (tried === MAX_REPLACEMENTS) {
+          throw new SlipError(code, `${message}; nor can the ${MAX_REPLACEMENTS} samples before it; look at the set`, {
+            cause: error,
+          });
+        }
       }
     }
   }
@@ -99,10 +105,18 @@ export class BatchMaker {
     const known = this.cache.get(sample);
     if (known !== undefined) return known;
     const image = await decodeImage(this.dataset.describe(sample).file);
-    if (this.cachedBytes + image.data.length <= CACHE_BYTES) {
-      this.cache.set(sample, image);
-      this.cachedBytes += image.data.length;
-    }
+    if (this.caches && !this.cache.has(sample)) this.remember(sample, image);
     return image;
+  }
+
+  private remember(sample: number, image: PixelImage): void {
+    this.cachedBytes += image.data.length;
+    if (this.cachedBytes <= this.options.cacheBytes) {
+      this.cache.set(sample, image);
+      return;
+    }
+    this.caches = false;
+    // The part that fits of a much larger set would be met too seldom to be worth its memory.
+    if (this.cache.size < this.dataset.length / 4) this.cache.clear();
   }
 }

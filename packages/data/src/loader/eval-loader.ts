@@ -17,22 +17,27 @@ export interface EvalBatch {
   readonly images: Float32Array;
 }
 
-/** @throws SlipError `data` naming an unreadable file */
+/** The next batch is decoded while the caller works on this one. @throws SlipError `data` naming an unreadable file */
 export async function* createEvalLoader(options: EvalLoaderOptions): AsyncGenerator<EvalBatch> {
   const { items, imageSize, batchSize, rank, worldSize } = options;
+  const boundary = (r: number) => Math.floor((items.length * r) / worldSize);
   const share = items.slice(boundary(rank), boundary(rank + 1));
+  let coming = makeBatch(share.slice(0, batchSize), imageSize);
   for (let start = 0; start < share.length; start += batchSize) {
-    const part = share.slice(start, start + batchSize);
-    const images = new Float32Array(part.length * 3 * imageSize ** 2);
-    await Promise.all(
-      part.map(async ({ file }, row) => {
-        evalView(await decodeImage(file), { size: imageSize, out: images, offset: row * 3 * imageSize ** 2 });
-      }),
-    );
-    yield { items: part, images };
+    const batch = await coming;
+    coming = makeBatch(share.slice(start + batchSize, start + 2 * batchSize), imageSize);
+    // It may never be asked for; an error belongs to the turn that meets it.
+    coming.catch(() => undefined);
+    yield batch;
   }
+}
 
-  function boundary(r: number): number {
-    return Math.floor((items.length * r) / worldSize);
-  }
+async function makeBatch(items: readonly LabelledImage[], imageSize: number): Promise<EvalBatch> {
+  const images = new Float32Array(items.length * 3 * imageSize ** 2);
+  await Promise.all(
+    items.map(async ({ file }, row) => {
+      evalView(await decodeImage(file), { size: imageSize, out: images, offset: row * 3 * imageSize ** 2 });
+    }),
+  );
+  return { items, images };
 }

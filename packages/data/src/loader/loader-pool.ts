@@ -8,6 +8,7 @@ import type { LoaderThreadData } from './loader-thread.js';
 export interface LoaderPool {
   /** How many batches it is worth to ask for ahead. */
   readonly ahead: number;
+  /** Rejected when the batch cannot be made, its thread has ended or the pool is closed. */
   make(epoch: number, samples: Uint32Array): Promise<MadeBatch>;
   close(): Promise<void>;
 }
@@ -18,38 +19,73 @@ export function inlinePool(dataset: CaptionedDataset, options: BatchOptions): Lo
 }
 
 export function threadPool(location: DatasetLocation, options: BatchOptions, numThreads: number): LoaderPool {
-  const waiting = new Map<number, { resolve(batch: MadeBatch): void; reject(error: Error): void }>();
-  let nextId = 0;
-  const threads = Array.from({ length: numThreads }, () => {
-    const workerData: LoaderThreadData = { location, options };
-    const thread = new Worker(new URL('./loader-thread.js', import.meta.url), { workerData, name: 'loader' });
-    thread.on(
-      'message',
-      ({ id, batch, error }: { id: number; batch?: MadeBatch; error?: { code: ErrorCode; message: string } }) => {
-        const asker = waiting.get(id);
-        waiting.delete(id);
-        if (batch !== undefined) asker?.resolve(batch);
-        else asker?.reject(new SlipError(error!.code, error!.message));
-      },
-    );
-    thread.on('error', (error) => {
-      for (const asker of waiting.values()) asker.reject(error);
-      waiting.clear();
-    });
-    thread.unref();
-    return thread;
-  });
+  const threads = Array.from({ length: numThreads }, () => new LoaderThread({ location, options }));
+  let turn = 0;
   return {
     ahead: numThreads + 1,
-    make: (epoch, samples) =>
-      new Promise((resolve, reject) => {
-        const id = nextId++;
-        waiting.set(id, { resolve, reject });
-        threads[id % numThreads].ref();
-        threads[id % numThreads].postMessage({ id, epoch, samples });
-      }),
+    make: (epoch, samples) => threads[turn++ % numThreads].make(epoch, samples),
     async close() {
-      await Promise.all(threads.map((thread) => thread.terminate()));
+      await Promise.all(threads.map((thread) => thread.close()));
     },
   };
+}
+
+interface Reply {
+  readonly id: number;
+  readonly batch?: MadeBatch;
+  readonly error?: { readonly code: ErrorCode; readonly message: string };
+}
+
+interface Asker {
+  resolve(batch: MadeBatch): void;
+  reject(error: Error): void;
+}
+
+/** One thread and the requests it has not answered. From the first request on it keeps the process alive until closed. */
+class LoaderThread {
+  private readonly thread: Worker;
+  private readonly waiting = new Map<number, Asker>();
+  private nextId = 0;
+  private ended: SlipError | undefined;
+
+  constructor(workerData: LoaderThreadData) {
+    this.thread = new Worker(new URL('./loader-thread.js', import.meta.url), { workerData, name: 'loader' });
+    this.thread.on('message', (reply: Reply) => this.answer(reply));
+    this.thread.on('error', (error) => {
+      this.end(new SlipError('internal', `a loader thread failed: ${error.message}`, { cause: error }));
+    });
+    this.thread.on('exit', (code) => this.end(new SlipError('internal', `a loader thread ended with code ${code}`)));
+    this.thread.unref();
+  }
+
+  make(epoch: number, samples: Uint32Array): Promise<MadeBatch> {
+    return new Promise((resolve, reject) => {
+      if (this.ended !== undefined) {
+        reject(this.ended);
+        return;
+      }
+      const id = this.nextId++;
+      this.waiting.set(id, { resolve, reject });
+      this.thread.ref();
+      this.thread.postMessage({ id, epoch, samples });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.end(new SlipError('internal', 'the loader was closed while a batch was awaited'));
+    await this.thread.terminate();
+  }
+
+  private answer({ id, batch, error }: Reply): void {
+    const asker = this.waiting.get(id);
+    this.waiting.delete(id);
+    if (error !== undefined) asker?.reject(new SlipError(error.code, error.message));
+    else asker?.resolve(batch!);
+  }
+
+  private end(reason: SlipError): void {
+    this.ended ??= reason;
+    for (const asker of this.waiting.values()) asker.reject(this.ended);
+    this.waiting.clear();
+  }
 }

@@ -17,6 +17,8 @@ export interface LoaderRequest {
 
 const { location, options } = workerData as LoaderThreadData;
 const maker = openDataset(location).then((dataset) => new BatchMaker(dataset, options));
+// Whoever asks for a batch is told.
+maker.catch(() => undefined);
 
 parentPort!.on('message', async ({ id, epoch, samples }: LoaderRequest) => {
   try {

@@ -1,13 +1,18 @@
 // Loaders give the same bytes whatever the threads and ranks, from any position, and say which file is bad.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import sharp from 'sharp';
 import { openDataset } from '../datasets/captioned-dataset.js';
 import { openImageFolder } from '../datasets/image-folder.js';
+import { decodeImage } from '../images/decode-image.js';
+import { slipOrder } from '../sampler/sample-order.js';
+import { BatchMaker } from './batch-maker.js';
 import { createEvalLoader } from './eval-loader.js';
+import { threadPool } from './loader-pool.js';
 import { createTrainLoader, type TrainBatch, type TrainLoaderOptions } from './train-loader.js';
 
 const COUNT = 13;
@@ -99,7 +104,6 @@ test('a loader goes on into the next epoch, and from a position as if it had com
 
 test('an unreadable image is named, or replaced by the next sample and counted', async (context) => {
   const bad = path.join(folder, 'train2017/000000000004.jpg');
-  const { readFileSync } = await import('node:fs');
   const whole = readFileSync(bad);
   context.after(() => writeFileSync(bad, whole));
   writeFileSync(bad, 'no picture');
@@ -109,6 +113,10 @@ test('an unreadable image is named, or replaced by the next sample and counted',
       failing.next(),
       /000000000004.jpg cannot be read: .*; repair it, or pass --bad-samples replace/,
     );
+    writeFileSync(bad, whole);
+    const repaired = await failing.next();
+    assert.deepEqual([repaired.epoch, repaired.index], [0, 0], 'what failed is next again');
+    writeFileSync(bad, 'no picture');
     await failing.close();
     const replacing = await createTrainLoader({
       ...options,
@@ -122,6 +130,112 @@ test('an unreadable image is named, or replaced by the next sample and counted',
     assert.equal(replacing.replacedSamples, 1);
     await replacing.close();
   }
+});
+
+test('a closed loader rejects what is awaited and what is asked for later', async () => {
+  for (const workers of [0, 1]) {
+    const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers, batchSize: 4 });
+    const awaited = assert.rejects(loader.next(), /closed while a batch was awaited/);
+    await loader.close();
+    await awaited;
+    await assert.rejects(loader.next(), /closed loader/);
+  }
+});
+
+test('a thread that cannot open the set says so, and a closed pool makes nothing', async () => {
+  const nowhere = { ...options.dataset, root: path.join(folder, 'nowhere') };
+  const pool = threadPool(nowhere, { ...options, cacheBytes: 0 }, 1);
+  await assert.rejects(pool.make(0, Uint32Array.of(0)), /there is no folder .*nowhere/);
+  await pool.close();
+  await assert.rejects(pool.make(0, Uint32Array.of(0)), /closed/);
+});
+
+test('the cache of decoded pictures saves decoding and changes no byte', async () => {
+  const dataset = await openDataset(options.dataset);
+  let described = 0;
+  const describe = (index: number) => {
+    described += 1;
+    return dataset.describe(index);
+  };
+  const samples = Uint32Array.from({ length: COUNT }, (_, i) => i);
+  const withCache = async (cacheBytes: number) => {
+    described = 0;
+    const maker = new BatchMaker({ ...dataset, describe }, { ...options, views: ['aug1'], cacheBytes });
+    await maker.make(0, samples);
+    return { batch: await maker.make(1, samples), described };
+  };
+  const [whole, part, none] = [await withCache(1e6), await withCache(8 * 24 * 20 * 3), await withCache(0)];
+  assert.deepEqual([whole.described, part.described, none.described], [COUNT, 2 * COUNT - 8, 2 * COUNT]);
+  assert.deepEqual(part.batch, whole.batch);
+  assert.deepEqual(none.batch, whole.batch);
+});
+
+test('a seek to where the loader is keeps its prefetch, any other drops it', async (context) => {
+  // Pictures that could not be read are not cached, so a failure tells when a batch was made.
+  const inSecondBatch = slipOrder(options.seed, 0, COUNT)[4];
+  const file = (await openDataset(options.dataset)).describe(inSecondBatch).file;
+  const whole = readFileSync(file);
+  context.after(() => writeFileSync(file, whole));
+  for (const [where, kept] of [
+    [[0, 1], true],
+    [[2, 0], false],
+  ] as const) {
+    writeFileSync(file, 'no picture');
+    const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers: 0, batchSize: 4 });
+    await loader.next();
+    await setTimeout(300);
+    writeFileSync(file, whole);
+    loader.seek(where[0], where[1]);
+    loader.seek(0, 1);
+    if (kept) await assert.rejects(loader.next(), /cannot be read/);
+    else assert.equal((await loader.next()).index, 1);
+    await loader.close();
+  }
+});
+
+test('pictures are decoded as they are stored: no colour profile, no rotation, no blending with alpha', async () => {
+  const raw = { width: 3, height: 2, channels: 3 as const };
+  const pixels = Buffer.from(Uint8Array.from({ length: 18 }, (_, i) => (i * 37) % 256));
+  const turned = path.join(folder, 'turned.png');
+  await sharp(pixels, { raw }).withMetadata({ orientation: 6 }).png().toFile(turned);
+  const { data, ...size } = await decodeImage(turned);
+  assert.deepEqual([[...data], size], [[...pixels], { width: 3, height: 2, channels: 3 }]);
+
+  const wide = path.join(folder, 'wide.png');
+  await sharp(pixels, { raw }).withIccProfile('p3').png().toFile(wide);
+  const stored = await sharp(wide, { ignoreIcc: true }).raw().toBuffer();
+  assert.notDeepEqual([...stored], [...pixels], 'the profile has an effect');
+  assert.deepEqual([...(await decodeImage(wide)).data], [...stored]);
+
+  const clear = path.join(folder, 'clear.png');
+  const background = { r: 10, g: 200, b: 30, alpha: 0.25 };
+  await sharp({ create: { width: 1, height: 1, channels: 4, background } })
+    .png()
+    .toFile(clear);
+  assert.deepEqual([...(await decodeImage(clear)).data], [10, 200, 30]);
+});
+
+test('linked class folders and images count, loops of links end', async () => {
+  const linked = path.join(folder, 'linked');
+  const elsewhere = path.join(folder, 'elsewhere');
+  mkdirSync(path.join(linked, 'b'), { recursive: true });
+  mkdirSync(path.join(elsewhere, 'named.jpg'), { recursive: true });
+  writeFileSync(path.join(elsewhere, 'x.jpeg'), '');
+  writeFileSync(path.join(elsewhere, 'named.jpg/y.PPM'), '');
+  symlinkSync(elsewhere, path.join(linked, 'a'));
+  symlinkSync(elsewhere, path.join(elsewhere, 'loop'));
+  symlinkSync(path.join(elsewhere, 'x.jpeg'), path.join(linked, 'b/z.jpg'));
+  const { classes, items } = await openImageFolder(linked);
+  assert.deepEqual(classes, ['a', 'b']);
+  assert.deepEqual(
+    items.map(({ file, label }) => [path.relative(linked, file), label]),
+    [
+      ['a/named.jpg/y.PPM', 0],
+      ['a/x.jpeg', 0],
+      ['b/z.jpg', 1],
+    ],
+  );
+  await assert.rejects(openImageFolder(path.join(folder, 'absent')), /absent cannot be read.*one sub-folder per class/);
 });
 
 test('a set that cannot be read says why', async () => {

@@ -1,12 +1,12 @@
 // The stream of micro-batches of one rank: in order, prefetched, from any position at once.
 import os from 'node:os';
-import { SlipError } from '@slip/core';
+import { invariant, SlipError } from '@slip/core';
 import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
 import { countBatches, createSampler } from '../sampler/sample-order.js';
 import type { BatchOptions, MadeBatch } from './batch-maker.js';
 import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
 
-export interface TrainLoaderOptions extends BatchOptions {
+export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes'> {
   readonly dataset: DatasetLocation;
   /** Rows per rank. */
   readonly batchSize: number;
@@ -15,7 +15,12 @@ export interface TrainLoaderOptions extends BatchOptions {
   readonly sampler: 'slip' | 'torch';
   /** Loader threads, at most the cores of the machine; 0 makes batches in this thread. */
   readonly workers: number;
+  /** Batches asked for ahead of need; by default one more than there are threads. */
+  readonly prefetchBatches?: number;
 }
+
+/** Memory for decoded pictures, all threads of a rank together. */
+const CACHE_BYTES = 256 * 1024 * 1024;
 
 export interface TrainBatch extends Omit<MadeBatch, 'replaced'> {
   readonly epoch: number;
@@ -35,6 +40,7 @@ export interface TrainLoader {
   seek(epoch: number, batch: number): void;
   /** After the last batch of an epoch comes the first of the next. @throws SlipError `data` for an unreadable sample */
   next(): Promise<TrainBatch>;
+  /** Ends the threads; a batch that is still awaited is rejected. */
   close(): Promise<void>;
 }
 
@@ -47,27 +53,19 @@ export async function createTrainLoader(options: TrainLoaderOptions): Promise<Tr
     throw new SlipError(
       'data',
       `${options.dataset.dataset} at ${options.dataset.root} has ${dataset.length} samples, too few for one micro-batch of ` +
-        `${worldSize} ranks x --batch-size ${batchSize}`,
+        `${worldSize} ranks x --batch-size ${batchSize}; lower --batch-size or the number of ranks`,
     );
   }
   const numThreads = Math.min(options.workers, os.availableParallelism());
-  const pool =
-    numThreads > 0
-      ? threadPool(options.dataset, batchOptions(options), numThreads)
-      : inlinePool(dataset, batchOptions(options));
+  const making = batchOptions(options, CACHE_BYTES / Math.max(1, numThreads));
+  const pool = numThreads > 0 ? threadPool(options.dataset, making, numThreads) : inlinePool(dataset, making);
   return new PrefetchingLoader(options, pool, dataset.length, batchesPerEpoch);
 }
 
 /** Only what a thread can be sent. */
-function batchOptions({
-  views,
-  imageSize,
-  contextLength,
-  seed,
-  truncate,
-  badSamples,
-}: TrainLoaderOptions): BatchOptions {
-  return { views, imageSize, contextLength, seed, truncate, badSamples };
+function batchOptions(options: TrainLoaderOptions, cacheBytes: number): BatchOptions {
+  const { views, imageSize, contextLength, seed, truncate, badSamples } = options;
+  return { views, imageSize, contextLength, seed, truncate, badSamples, cacheBytes };
 }
 
 interface Prefetched {
@@ -81,6 +79,8 @@ class PrefetchingLoader implements TrainLoader {
   readonly batchesPerEpoch: number;
   replacedSamples = 0;
   private readonly pool: LoaderPool;
+  private readonly ahead: number;
+  private closed = false;
   private readonly samplesOf: (epoch: number, batch: number) => Uint32Array;
   /** Micro-batches since the start of epoch 0. */
   private position = 0;
@@ -90,6 +90,7 @@ class PrefetchingLoader implements TrainLoader {
     this.datasetSize = datasetSize;
     this.batchesPerEpoch = batchesPerEpoch;
     this.pool = pool;
+    this.ahead = Math.max(1, options.prefetchBatches ?? pool.ahead);
     this.samplesOf = createSampler({ ...options, datasetSize });
   }
 
@@ -99,10 +100,17 @@ class PrefetchingLoader implements TrainLoader {
   }
 
   async next(): Promise<TrainBatch> {
+    invariant(!this.closed, 'a closed loader was asked for a batch');
     const startedAt = performance.now();
     this.prefetch();
     const { position, samples, batch } = this.queue.shift()!;
-    const { replaced, ...views } = await batch;
+    const { replaced, ...views } = await batch.catch((error: unknown) => {
+      // What failed is next again, not skipped.
+      this.queue = [];
+      this.position = position;
+      throw error;
+    });
+    invariant(!this.closed, 'the loader was closed while a batch was awaited');
     this.replacedSamples += replaced;
     this.position = position + 1;
     this.prefetch();
@@ -112,12 +120,13 @@ class PrefetchingLoader implements TrainLoader {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     this.queue = [];
     await this.pool.close();
   }
 
   private prefetch(): void {
-    while (this.queue.length < this.pool.ahead) {
+    while (this.queue.length < this.ahead) {
       const position = (this.queue.at(-1)?.position ?? this.position - 1) + 1;
       const epoch = Math.floor(position / this.batchesPerEpoch);
       const samples = this.samplesOf(epoch, position % this.batchesPerEpoch);
