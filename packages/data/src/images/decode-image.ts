@@ -11,10 +11,13 @@ const MAX_PIXELS = 200_000_000;
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** @throws SlipError `data` naming the file */
+/**
+ * A file that ends early gives the part that is there, the rest grey (JPEG) or black, as the reference reads it.
+ * @throws SlipError `data` naming the file
+ */
 export async function decodeImage(file: string): Promise<PixelImage> {
   try {
-    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'error', ignoreIcc: true })
+    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'none', ignoreIcc: true })
       .removeAlpha()
       .toColourspace('srgb')
       .raw()

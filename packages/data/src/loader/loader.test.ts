@@ -215,6 +215,22 @@ test('pictures are decoded as they are stored: no colour profile, no rotation, n
   assert.deepEqual([...(await decodeImage(clear)).data], [10, 200, 30]);
 });
 
+test('a JPEG that ends early is read as far as it goes, one without its header is not', async () => {
+  const raw = { width: 64, height: 64, channels: 3 as const };
+  const noise = Buffer.from(Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * i * 31) % 253));
+  const jpeg = await sharp(noise, { raw }).jpeg().toBuffer();
+  const cut = path.join(folder, 'cut.jpg');
+  writeFileSync(cut, jpeg);
+  const { data: whole } = await decodeImage(cut);
+  writeFileSync(cut, jpeg.subarray(0, jpeg.length >> 1));
+  const { data: half } = await decodeImage(cut);
+  assert.equal(half.length, whole.length);
+  assert.deepEqual([...half.subarray(0, 8 * 64 * 3)], [...whole.subarray(0, 8 * 64 * 3)]);
+  assert.deepEqual([...half.subarray(-3)], [128, 128, 128]);
+  writeFileSync(cut, jpeg.subarray(0, 100));
+  await assert.rejects(decodeImage(cut), /cut.jpg cannot be read/);
+});
+
 test('linked class folders and images count, loops of links end', async () => {
   const linked = path.join(folder, 'linked');
   const elsewhere = path.join(folder, 'elsewhere');
