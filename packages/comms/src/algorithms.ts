@@ -1,20 +1,25 @@
 // The collectives as patterns of frames over a mesh. Which pattern is a pure function of size and world.
 import { SlipError } from '@slip/core';
-import type { DType, FrameTag, Mesh, Operation } from './mesh.js';
+import { type Dtype, type FrameTag, MAX_PAYLOAD_BYTES, type Mesh, type Operation } from './mesh.js';
 
 /** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
 const CHUNK_ELEMENTS = 128 * 1024;
-const SHORT_BYTES = 16 * 1024;
+const CHUNK_BYTES = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
+/** What one rank may send to all others together when it sends directly. */
+const DIRECT_BYTES = 256 * 1024;
 
 export type Algorithm = 'direct' | 'ring';
 
 /**
- * Short messages go directly from each rank to each, one latency; long ones around a ring in chunks, where every rank sends
- * and receives 2 (W - 1) / W of the data, whatever the world size.
+ * Short messages go directly from each rank to each: one latency, but W - 1 times the data. Long ones go around a ring in
+ * chunks: 2 (W - 1) latencies, and 2 (W - 1) / W of the data whatever the world size. Between processes of one machine the
+ * direct way was the faster one for all sizes that may take it.
+ * @param elements float32 elements of the whole collective
  */
 export function chooseAlgorithm(elements: number, worldSize: number): Algorithm {
-  if (worldSize === 1) return 'direct';
-  return elements < worldSize || elements * Float32Array.BYTES_PER_ELEMENT <= SHORT_BYTES ? 'direct' : 'ring';
+  // A ring of one would send to itself, and a ring needs an element for each rank.
+  if (worldSize === 1 || elements < worldSize) return 'direct';
+  return elements * Float32Array.BYTES_PER_ELEMENT * (worldSize - 1) <= DIRECT_BYTES ? 'direct' : 'ring';
 }
 
 /** One collective under way: its place in the order of calls. */
@@ -22,16 +27,14 @@ export interface Call {
   readonly mesh: Mesh;
   readonly operation: Operation;
   readonly sequence: number;
+  readonly dtype: Dtype;
   readonly elements: number;
-  readonly dtype: DType;
+  readonly root: number;
 }
 
 type Combine = (into: Float32Array, other: Float32Array) => void;
 
-/**
- * Afterwards `buffer` holds the sum or maximum, the same bits on all ranks. Order of the additions: direct, rank 0, 1, ...;
- * ring, segment s (elements [n s / W, n (s + 1) / W)) starts with rank s and goes on with s + 1, s + 2, ... modulo W.
- */
+/** In place; the same bits on all ranks, since each element is computed by one rank or by all in the same order. */
 export async function allReduce(call: Call, buffer: Float32Array): Promise<void> {
   const combine = call.operation === 'allReduce max' ? takeMaximum : addInto;
   if (chooseAlgorithm(buffer.length, call.mesh.worldSize) === 'direct') return directReduce(call, buffer, combine);
@@ -45,7 +48,6 @@ export async function allReduce(call: Call, buffer: Float32Array): Promise<void>
   });
 }
 
-/** Order of the additions: direct, rank 0, 1, ...; ring, part r starts with rank r + 1 and ends with rank r. */
 export async function reduceScatter(call: Call, input: Float32Array, output: Float32Array): Promise<void> {
   const { rank, worldSize } = call.mesh;
   const part = (r: number, of = input) => of.subarray(r * output.length, (r + 1) * output.length);
@@ -78,18 +80,27 @@ export async function allGather(call: Call, input: Float32Array, output: Float32
   });
 }
 
-export async function broadcast(call: Call, bytes: Uint8Array, root: number): Promise<void> {
-  const size = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
-  for (let chunk = 0; chunk * size < bytes.length; chunk++) {
-    const part = bytes.subarray(chunk * size, (chunk + 1) * size);
+/** Short ones go from the root to each, long ones in chunks from rank to rank, upwards from the root. */
+export async function broadcast(call: Call, bytes: Uint8Array): Promise<void> {
+  const { mesh, root } = call;
+  const { rank, worldSize } = mesh;
+  const place = modulo(rank - root, worldSize);
+  const isDirect = chooseAlgorithm(bytes.length / Float32Array.BYTES_PER_ELEMENT, worldSize) === 'direct';
+  const from = isDirect ? root : modulo(rank - 1, worldSize);
+  const following = place === worldSize - 1 ? [] : [modulo(rank + 1, worldSize)];
+  const receivers = isDirect ? (place === 0 ? others(mesh) : []) : following;
+  const sends = new Sends();
+  for (const [chunk, part] of [...chunksOf(bytes, CHUNK_BYTES)].entries()) {
     const tag = tagOf(call, chunk);
-    if (call.mesh.rank === root) for (const to of others(call.mesh)) await call.mesh.send(to, tag, part);
-    else part.set(sized(await call.mesh.receive(root, tag), part.length, root));
+    if (place !== 0) part.set(sized(await mesh.receive(from, tag), part.length, from));
+    for (const to of receivers) sends.add(mesh.send(to, tag, part));
   }
+  await sends.done();
 }
 
 /** Every rank's bytes, in rank order; also the barrier, with none. */
 export async function exchangeBytes(call: Call, own: Uint8Array): Promise<Uint8Array[]> {
+  if (own.length > MAX_PAYLOAD_BYTES) throw new SlipError('internal', `${own.length} bytes do not fit into one frame`);
   const tag = tagOf(call, 0);
   for (const to of others(call.mesh)) await call.mesh.send(to, tag, own);
   const all: Uint8Array[] = [];
@@ -124,25 +135,39 @@ interface Ring {
   take(step: number, into: Float32Array, other: Float32Array): void;
 }
 
-/** Each chunk goes on as soon as it has been taken in, so that all links are busy at once. */
+/**
+ * Each chunk goes on as soon as it has been taken in, so that all links are busy at once. A chunk that still waits to leave is
+ * not yet overwritten: its place is written again only with a sum that it is part of.
+ */
 async function turnRing(call: Call, ring: Ring): Promise<void> {
   const { rank, worldSize } = call.mesh;
   const [left, right] = [modulo(rank - 1, worldSize), modulo(rank + 1, worldSize)];
-  const send = (chunk: number, part: Float32Array) => call.mesh.send(right, tagOf(call, chunk), bytesOf(part));
-  const pending: Promise<void>[] = [];
-  const launch = (sending: Promise<void>) => {
-    // Awaited at the end; a failure of the receiving side may come first.
-    sending.catch(() => undefined);
-    pending.push(sending);
-  };
-  for (const part of chunksOf(ring.segmentAt(0))) launch(send(0, part));
+  const sends = new Sends();
+  let sent = 0;
+  let received = 0;
+  const send = (part: Float32Array) => sends.add(call.mesh.send(right, tagOf(call, sent++), bytesOf(part)));
+  for (const part of chunksOf(ring.segmentAt(0), CHUNK_ELEMENTS)) send(part);
   for (let step = 0; step < ring.steps; step++) {
-    for (const part of chunksOf(ring.segmentAt(step + 1))) {
-      ring.take(step, part, await receiveFloats(call, left, step, part.length));
-      if (step + 1 < ring.steps) launch(send(step + 1, part));
+    for (const part of chunksOf(ring.segmentAt(step + 1), CHUNK_ELEMENTS)) {
+      ring.take(step, part, await receiveFloats(call, left, received++, part.length));
+      if (step + 1 < ring.steps) send(part);
     }
   }
-  await Promise.all(pending);
+  await sends.done();
+}
+
+/** Sends under way, awaited together at the end; a failure of the receiving side may come first. */
+class Sends {
+  private readonly pending: Promise<void>[] = [];
+
+  add(send: Promise<void>): void {
+    send.catch(() => undefined);
+    this.pending.push(send);
+  }
+
+  async done(): Promise<void> {
+    await Promise.all(this.pending);
+  }
 }
 
 async function sendToOthers(call: Call, part: (to: number) => Float32Array): Promise<void> {
@@ -161,8 +186,8 @@ function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
   throw new SlipError('peer-lost', `rank ${from} sent a frame of ${bytes.length} bytes where ${wanted} were expected`);
 }
 
-function tagOf({ operation, sequence, elements, dtype }: Call, chunk: number): FrameTag {
-  return { operation, sequence, elements, chunk, dtype };
+function tagOf({ operation, sequence, dtype, elements, root }: Call, chunk: number): FrameTag {
+  return { operation, sequence, dtype, elements, root, chunk };
 }
 
 /** Starting after the own rank, so that not everybody talks to rank 0 first. */
@@ -177,9 +202,8 @@ function splitEvenly(length: number, parts: number): [number, number][] {
   ]);
 }
 
-function* chunksOf(segment: Float32Array): Generator<Float32Array> {
-  for (let start = 0; start < segment.length; start += CHUNK_ELEMENTS)
-    yield segment.subarray(start, start + CHUNK_ELEMENTS);
+function* chunksOf<T extends Float32Array | Uint8Array>(values: T, size: number): Generator<T> {
+  for (let start = 0; start < values.length; start += size) yield values.subarray(start, start + size) as T;
 }
 
 function bytesOf(values: Float32Array): Uint8Array {

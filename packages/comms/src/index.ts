@@ -1,6 +1,6 @@
 // Process groups: collectives between ranks over ZeroMQ, in memory, and for a world of one. Typed arrays, not tensors.
 export { type Algorithm, chooseAlgorithm } from './algorithms.js';
-export { createMemoryGroups } from './memory-mesh.js';
+export { createMemoryGroups } from './memory-wire.js';
 export type { ProcessGroup, Traffic } from './process-group.js';
 export { createSoloGroup } from './solo-group.js';
-export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/zeromq-mesh.js';
+export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/connect.js';

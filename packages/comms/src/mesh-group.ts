@@ -1,22 +1,27 @@
 // A process group over a mesh: numbers the collectives, keeps them in order, and stays failed after a failure.
 import { SlipError } from '@slip/core';
 import * as algorithms from './algorithms.js';
-import type { DType, Mesh, Operation } from './mesh.js';
+import type { FrameMesh } from './frame-mesh.js';
+import { type Dtype, MAX_PAYLOAD_BYTES, type Operation } from './mesh.js';
 import type { ProcessGroup, Traffic } from './process-group.js';
 
-/** Longest JSON value of `allGatherObject`; a transport must take frames of this size. */
-export const MAX_OBJECT_BYTES = 1 << 20;
+/** What the ranks must agree on when they call a collective. */
+interface Kind {
+  readonly operation: Operation;
+  readonly dtype: Dtype;
+  readonly elements: number;
+  readonly root?: number;
+}
 
 export class MeshGroup implements ProcessGroup {
-  readonly traffic: Traffic;
-  private readonly mesh: Mesh;
+  private readonly mesh: FrameMesh;
+  private readonly onClose: () => void;
   private sequence = 0;
   private last: Promise<unknown> = Promise.resolve();
-  private failure: unknown;
 
-  constructor(mesh: Mesh, traffic: Traffic) {
+  constructor(mesh: FrameMesh, onClose = () => {}) {
     this.mesh = mesh;
-    this.traffic = traffic;
+    this.onClose = onClose;
   }
 
   get rank(): number {
@@ -27,70 +32,73 @@ export class MeshGroup implements ProcessGroup {
     return this.mesh.worldSize;
   }
 
-  allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum'): Promise<void> {
-    return this.run(`allReduce ${op}`, buffer.length, (call) => algorithms.allReduce(call, buffer));
+  get traffic(): Traffic {
+    return this.mesh.traffic;
+  }
+
+  async allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum'): Promise<void> {
+    const kind: Kind = { operation: `allReduce ${op}`, dtype: 'float32', elements: buffer.length };
+    return this.run(kind, (call) => algorithms.allReduce(call, buffer));
   }
 
   async reduceScatter(input: Float32Array, output: Float32Array): Promise<void> {
     checkParts('reduceScatter', input.length, output.length, this.worldSize);
-    return this.run('reduceScatter', input.length, (call) => algorithms.reduceScatter(call, input, output));
+    const kind: Kind = { operation: 'reduceScatter', dtype: 'float32', elements: input.length };
+    return this.run(kind, (call) => algorithms.reduceScatter(call, input, output));
   }
 
   async allGather(input: Float32Array, output: Float32Array): Promise<void> {
     checkParts('allGather', output.length, input.length, this.worldSize);
-    return this.run('allGather', output.length, (call) => algorithms.allGather(call, input, output));
+    const kind: Kind = { operation: 'allGather', dtype: 'float32', elements: output.length };
+    return this.run(kind, (call) => algorithms.allGather(call, input, output));
   }
 
   async broadcast(buffer: Float32Array | Uint8Array, root: number): Promise<void> {
     if (!Number.isInteger(root) || root < 0 || root >= this.worldSize) {
-      throw new SlipError('internal', `broadcast: root ${root} is not a rank of a world of ${this.worldSize}`);
+      throw new SlipError('internal', `broadcast: rank ${root} is not one of ${this.worldSize} ranks`);
     }
     const dtype = buffer instanceof Float32Array ? 'float32' : 'uint8';
     const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-    return this.run('broadcast', buffer.length, (call) => algorithms.broadcast(call, bytes, root), dtype);
+    const kind: Kind = { operation: 'broadcast', dtype, elements: buffer.length, root };
+    return this.run(kind, (call) => algorithms.broadcast(call, bytes));
   }
 
   async allGatherObject<T>(value: T): Promise<T[]> {
-    // Now, so that the caller may change the value while earlier calls are under way. JSON has no undefined.
-    const own = Buffer.from(JSON.stringify(value) ?? 'null');
-    if (own.length > MAX_OBJECT_BYTES) {
+    const json = Buffer.from(JSON.stringify(value) ?? 'null');
+    if (json.length > MAX_PAYLOAD_BYTES) {
       throw new SlipError(
         'internal',
-        `allGatherObject: ${own.length} bytes of JSON, the limit is ${MAX_OBJECT_BYTES}; use broadcast or allGather`,
+        `allGatherObject: ${json.length} bytes of JSON are more than ${MAX_PAYLOAD_BYTES}; gather large data as arrays`,
       );
     }
-    const work = async (call: algorithms.Call) => {
-      const parts = await algorithms.exchangeBytes(call, own);
+    return this.run({ operation: 'object', dtype: 'uint8', elements: 0 }, async (call) => {
+      const parts = await algorithms.exchangeBytes(call, json);
       return parts.map((part) => JSON.parse(Buffer.from(part).toString('utf8')) as T);
-    };
-    return this.run('object', 0, work, 'json');
+    });
   }
 
-  barrier(): Promise<void> {
-    return this.run('barrier', 0, async (call) => {
+  async barrier(): Promise<void> {
+    return this.run({ operation: 'barrier', dtype: 'uint8', elements: 0 }, async (call) => {
       await algorithms.exchangeBytes(call, new Uint8Array(0));
     });
   }
 
   async close(): Promise<void> {
-    this.failure ??= new SlipError('internal', 'the process group is closed');
-    await this.mesh.close();
+    this.onClose();
+    await this.mesh.close(new SlipError('internal', 'the process group is closed'));
   }
 
-  private run<T>(
-    operation: Operation,
-    elements: number,
-    work: (call: algorithms.Call) => Promise<T>,
-    dtype: DType = 'float32',
-  ): Promise<T> {
+  private run<T>({ root = 0, ...kind }: Kind, work: (call: algorithms.Call) => Promise<T>): Promise<T> {
     const result = this.last.then(async () => {
-      if (this.failure !== undefined) throw this.failure;
-      const sequence = this.sequence++;
+      if (this.mesh.failure !== undefined) throw this.mesh.failure;
+      const sequence = this.sequence;
+      this.sequence = (sequence + 1) % 2 ** 32;
       try {
-        return await work({ mesh: this.mesh, operation, sequence, elements, dtype });
+        return await work({ mesh: this.mesh, ...kind, sequence, root });
       } catch (error) {
-        this.failure ??= error;
-        throw error;
+        this.mesh.fail(error instanceof Error ? error : new SlipError('internal', String(error)));
+        // A failure elsewhere may have come first, and is then the reason of this one.
+        throw this.mesh.failure ?? error;
       }
     });
     this.last = result.catch(() => undefined);

@@ -1,38 +1,63 @@
-// What the algorithms need of a transport: ordered frames between any two ranks. No sockets here.
+// What the algorithms need of the ranks around them: ordered frames between any two ranks. No sockets and no sums here.
 
-export type Operation =
-  | 'allReduce sum'
-  | 'allReduce max'
-  | 'reduceScatter'
-  | 'allGather'
-  | 'broadcast'
-  | 'object'
-  | 'barrier';
+/** Order is the wire format. */
+export const OPERATIONS = [
+  'allReduce sum',
+  'allReduce max',
+  'reduceScatter',
+  'allGather',
+  'broadcast',
+  'object',
+  'barrier',
+] as const;
+export type Operation = (typeof OPERATIONS)[number];
 
-/** What the bytes of a frame mean. */
-export type DType = 'float32' | 'uint8' | 'json';
+/** Order is the wire format. */
+export const DTYPES = ['uint8', 'float32'] as const;
+export type Dtype = (typeof DTYPES)[number];
 
 /** What a frame is part of; sender and receiver must agree on all of it. */
 export interface FrameTag {
   readonly operation: Operation;
   /** Number of the collective in this group. */
   readonly sequence: number;
+  readonly dtype: Dtype;
   /** Elements of the whole collective; 0 where sizes may differ by rank (objects). */
   readonly elements: number;
+  /** The rank whose values are sent, in a broadcast; 0 elsewhere. */
+  readonly root: number;
+  /** Number of the frame among those of this collective on this link. */
   readonly chunk: number;
-  readonly dtype: DType;
 }
+
+/** Longest payload of one frame: a chunk of floats, or a JSON object. */
+export const MAX_PAYLOAD_BYTES = 1 << 20;
 
 export interface Mesh {
   readonly rank: number;
   readonly worldSize: number;
-  /** The payload is copied before this returns, so the caller may go on writing to it. */
+  /** Settles when the payload, of at most `MAX_PAYLOAD_BYTES`, is on its way; until then it must not change. */
   send(to: number, tag: FrameTag, payload: Uint8Array): Promise<void>;
   /**
    * The next frame of `from`, which must carry `tag`.
    * @throws SlipError `peer-lost` that names the rank and both operations when it is late, lost or does something else
    */
   receive(from: number, tag: FrameTag): Promise<Uint8Array>;
-  /** Waits that are under way end with an error. */
-  close(): Promise<void>;
+}
+
+export function sameTag(a: FrameTag, b: FrameTag): boolean {
+  return (
+    a.operation === b.operation &&
+    a.sequence === b.sequence &&
+    a.dtype === b.dtype &&
+    a.elements === b.elements &&
+    a.root === b.root &&
+    a.chunk === b.chunk
+  );
+}
+
+/** For people: "allReduce sum #12 of 1024 elements". */
+export function describeTag({ operation, sequence, dtype, elements, root }: FrameTag): string {
+  const size = elements > 0 ? ` of ${elements} ${dtype === 'float32' ? 'elements' : 'bytes'}` : '';
+  return `${operation} #${sequence}${size}${operation === 'broadcast' ? ` from rank ${root}` : ''}`;
 }

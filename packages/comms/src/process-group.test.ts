@@ -1,11 +1,12 @@
-// All implementations through the suite, and the choice of the algorithm.
+// All implementations through the suite, and the pure parts: the choice of the algorithm, and who is to blame.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseAlgorithm } from './algorithms.js';
-import { createMemoryGroups } from './memory-mesh.js';
+import { createMemoryGroups } from './memory-wire.js';
 import { createSoloGroup } from './solo-group.js';
 import { connectLocally } from './testing/local-mesh.js';
 import { describeProcessGroup } from './testing/process-group-suite.js';
+import { followWaits } from './waits.js';
 
 describeProcessGroup('in memory', async (worldSize) => createMemoryGroups(worldSize));
 describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize));
@@ -18,12 +19,49 @@ test('a world of one copies', async () => {
   await group.allReduce(output);
   assert.deepEqual([...output], [3, 4]);
   assert.deepEqual(await group.allGatherObject('x'), ['x']);
+  await group.close();
 });
 
 test('short messages go directly, long ones around the ring', () => {
   assert.equal(chooseAlgorithm(0, 4), 'direct');
-  assert.equal(chooseAlgorithm(4096, 4), 'direct');
-  assert.equal(chooseAlgorithm(4097, 4), 'ring');
-  assert.equal(chooseAlgorithm(1e6, 1), 'direct', 'nobody to send to');
+  for (const [worldSize, longest] of [
+    [2, 65_536],
+    [4, 21_845],
+    [64, 1040],
+  ]) {
+    assert.equal(chooseAlgorithm(longest, worldSize), 'direct');
+    assert.equal(chooseAlgorithm(longest + 1, worldSize), 'ring');
+  }
+  assert.equal(chooseAlgorithm(1e9, 1), 'direct', 'a ring of one would send to itself');
   assert.equal(chooseAlgorithm(5000, 8192), 'direct', 'a ring needs an element for each rank');
+});
+
+test('the last of a chain of waiting ranks is to blame, not the neighbour', () => {
+  const none = new Map<number, number>();
+  assert.deepEqual(followWaits(0, 3, none), [3]);
+  assert.deepEqual(
+    followWaits(
+      1,
+      0,
+      new Map([
+        [0, 3],
+        [3, 2],
+      ]),
+    ),
+    [0, 3, 2],
+  );
+  assert.deepEqual(followWaits(1, 0, new Map([[0, 1]])), [0], 'two that wait for each other');
+  assert.deepEqual(
+    followWaits(
+      1,
+      0,
+      new Map([
+        [0, 2],
+        [2, 3],
+        [3, 2],
+      ]),
+    ),
+    [0],
+    'a circle further on',
+  );
 });

@@ -1,7 +1,7 @@
 // For tests: ZeroMQ groups of all ranks in one process, over real sockets.
 
 import type { ProcessGroup } from '../process-group.js';
-import { connectZeroMqGroup, type ZeroMqGroupOptions } from '../zeromq/zeromq-mesh.js';
+import { connectZeroMqGroup, type ZeroMqGroupOptions } from '../zeromq/connect.js';
 
 /** Everybody's endpoints, once all have offered theirs. */
 export function meetingPoint(worldSize: number): (rank: number) => (endpoint: string) => Promise<string[]> {
@@ -22,23 +22,17 @@ export function connectLocally(
   worldSize: number,
   options: Partial<ZeroMqGroupOptions> = {},
   seen: (rank: number, endpoint: string) => void = () => {},
+  optionsOf: (rank: number) => Partial<ZeroMqGroupOptions> = () => ({}),
 ): Promise<ProcessGroup[]> {
   const meet = meetingPoint(worldSize);
+  const exchangeOf = (rank: number) => (endpoint: string) => {
+    seen(rank, endpoint);
+    return meet(rank)(endpoint);
+  };
+  const common = { worldSize, runId: 'test', generation: 0, host: '127.0.0.1', timeoutMs: 5000, ...options };
   return Promise.all(
-    Array.from({ length: worldSize }, (_, rank) =>
-      connectZeroMqGroup({
-        rank,
-        worldSize,
-        runId: 'test',
-        generation: 0,
-        host: '127.0.0.1',
-        timeoutMs: 5000,
-        exchange: (endpoint) => {
-          seen(rank, endpoint);
-          return meet(rank)(endpoint);
-        },
-        ...options,
-      }),
-    ),
+    Array.from({ length: worldSize }, (_, rank) => {
+      return connectZeroMqGroup({ rank, exchange: exchangeOf(rank), ...common, ...optionsOf(rank) });
+    }),
   );
 }

@@ -2,133 +2,255 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
-import { chooseAlgorithm } from '../algorithms.js';
 import type { ProcessGroup } from '../process-group.js';
+import { add, allReduceInStatedOrder, reduceScatterInStatedOrder } from './stated-order.js';
 
-const WORLDS = [1, 2, 3, 4];
-const SIZES = [0, 1, 7, 1000, 70001, 300000];
+const WORLDS = [1, 2, 3, 4, 5];
+/** Elements; none but 1000 is a multiple of anything. 300000 is more than one chunk for each rank of two. */
+const SIZES = (worldSize: number) => [0, 1, 7, worldSize - 1, 1000, 70001, 300000];
 
-export function describeProcessGroup(name: string, makeGroups: (worldSize: number) => Promise<ProcessGroup[]>): void {
+type MakeGroups = (worldSize: number) => Promise<ProcessGroup[]>;
+
+export function describeProcessGroup(name: string, makeGroups: MakeGroups): void {
+  const withGroups = async (worldSize: number, work: (groups: ProcessGroup[]) => Promise<void>) => {
+    const groups = await makeGroups(worldSize);
+    try {
+      await work(groups);
+    } finally {
+      await Promise.all(groups.map((group) => group.close()));
+    }
+  };
+
   for (const worldSize of WORLDS) {
-    test(`${name}, ${worldSize} ranks: collectives of all sizes`, async () => {
-      const groups = await makeGroups(worldSize);
-      try {
-        for (const size of SIZES) await checkSize(groups, size);
-        await checkSmall(groups);
-      } finally {
-        await Promise.all(groups.map((group) => group.close()));
-      }
-      await assert.rejects(groups[0].barrier(), /closed/);
-    });
+    test(`${name}, ${worldSize} ranks: collectives of all sizes, bit by bit`, () =>
+      withGroups(worldSize, async (groups) => {
+        for (const size of SIZES(worldSize)) await checkSize(groups, size);
+        await checkObjects(groups);
+        await checkQueue(groups);
+      }));
   }
-}
 
-function inputs(worldSize: number, size: number): Float32Array[] {
-  return Array.from({ length: worldSize }, (_, rank) => {
-    const random = new RandomStream('inputs', rank, size);
-    return Float32Array.from({ length: size }, () => random.uniform(-1, 1));
+  test(`${name}: late ranks do not change the bits`, () => withGroups(3, checkArrivalOrder));
+  test(`${name}: a broadcast root may run far ahead`, () => withGroups(3, checkRunningAhead));
+  test(`${name}: a message of more frames than a window`, () => withGroups(2, checkLongMessage));
+  test(`${name}: wrong arguments are refused and leave the group usable`, () => withGroups(2, checkArguments));
+  test(`${name}: another operation, size, type or root is named at once on all ranks`, async () => {
+    for (const disagree of DISAGREEMENTS) await withGroups(3, (groups) => checkDisagreement(groups, disagree));
   });
+  test(`${name}: closing ends the own calls and is told to the others`, () => withGroups(3, checkClosing));
 }
 
 async function checkSize(groups: readonly ProcessGroup[], size: number): Promise<void> {
   const worldSize = groups.length;
-  const all = inputs(worldSize, size);
-  const exact = Float64Array.from({ length: size }, (_, i) => all.reduce((sum, values) => sum + values[i], 0));
+  const inputs = randomInputs(worldSize, size);
+  const at = `${size} elements`;
 
-  const sums = await each(groups, async (group, rank) => {
-    // An odd offset in elements: views of an arena start anywhere.
-    const arena = new Float32Array(size + 3);
+  const reduced = await each(groups, async (group, rank) => {
+    // Views of an arena start anywhere, and nothing beside them may be touched.
+    const arena = new Float32Array(size + 3).fill(7);
     const buffer = arena.subarray(1, 1 + size);
-    buffer.set(all[rank]);
+    buffer.set(inputs[rank]);
     await group.allReduce(buffer);
-    assert.deepEqual([arena[0], arena[size + 1], arena[size + 2]], [0, 0, 0], 'nothing is written beside the buffer');
+    assert.deepEqual([arena[0], arena[size + 1], arena[size + 2]], [7, 7, 7], `${at}: neighbours`);
     return buffer;
   });
-  const stated = statedSum(all);
-  for (const sum of sums) assertSameBits(sum, stated);
-  sums[0].forEach((value, i) => {
-    assert.ok(Math.abs(value - exact[i]) <= 1e-6 * worldSize, `allReduce of ${size}: element ${i}`);
-  });
-  const again = await each(groups, async (group, rank) => {
-    const buffer = all[rank].slice();
-    await group.allReduce(buffer);
-    return buffer;
-  });
-  assertSameBits(again[0], sums[0]);
+  const sum = allReduceInStatedOrder(inputs, add);
+  for (const found of reduced) assertSameBits(found, sum, `${at}: allReduce sum`);
 
-  const largest = await each(groups, async (group, rank) => {
-    const buffer = all[rank].slice();
+  const largest = allReduceInStatedOrder(inputs, Math.max);
+  await each(groups, async (group, rank) => {
+    const buffer = inputs[rank].slice();
     await group.allReduce(buffer, 'max');
-    return buffer;
-  });
-  largest[worldSize - 1].forEach((value, i) => {
-    assert.equal(value, Math.max(...all.map((values) => values[i])));
+    assertSameBits(buffer, largest, `${at}: allReduce max`);
   });
 
   const part = Math.floor(size / worldSize);
+  const whole = inputs.map((input) => input.subarray(0, part * worldSize));
+  const scattered = reduceScatterInStatedOrder(whole);
   await each(groups, async (group, rank) => {
     const output = new Float32Array(part);
-    await group.reduceScatter(all[rank].subarray(0, part * worldSize), output);
-    output.forEach((value, i) => {
-      assert.ok(Math.abs(value - exact[rank * part + i]) <= 1e-6 * worldSize, `reduceScatter of ${size}: element ${i}`);
-    });
-    assertSameBits(output, statedPart(all, rank, part));
-    const gathered = new Float32Array(size * worldSize);
-    await group.allGather(all[rank], gathered);
-    all.forEach((values, r) => {
-      assertSameBits(gathered.subarray(r * size, (r + 1) * size), values);
-    });
-    const copied = all[rank].slice();
-    await group.broadcast(copied, worldSize - 1);
-    assertSameBits(copied, all[worldSize - 1]);
+    const before = inputs[rank].slice();
+    await group.reduceScatter(whole[rank], output);
+    assertSameBits(output, scattered.subarray(rank * part, (rank + 1) * part), `${at}: reduceScatter`);
+    assertSameBits(inputs[rank], before, `${at}: reduceScatter leaves its input alone`);
   });
+
+  await each(groups, async (group, rank) => {
+    const output = new Float32Array(size * worldSize);
+    await group.allGather(inputs[rank], output);
+    for (const [r, input] of inputs.entries()) {
+      assertSameBits(output.subarray(r * size, (r + 1) * size), input, `${at}: allGather, part ${r}`);
+    }
+  });
+
+  for (const root of new Set([0, worldSize - 1])) {
+    await each(groups, async (group, rank) => {
+      const floats = inputs[rank].slice();
+      await group.broadcast(floats, root);
+      assertSameBits(floats, inputs[root], `${at}: broadcast of floats`);
+      const bytes = bytesOf(inputs[rank]).slice(0, Math.max(0, 4 * size - 1));
+      await group.broadcast(bytes, root);
+      assert.ok(bytesOf(inputs[root]).subarray(0, bytes.length).equals(bytes), `${at}: broadcast of bytes`);
+    });
+  }
 }
 
-async function checkSmall(groups: readonly ProcessGroup[]): Promise<void> {
-  const objects = await each(groups, (group, rank) => group.allGatherObject({ rank, text: 'é'.repeat(rank) }));
-  for (const list of objects)
+async function checkObjects(groups: readonly ProcessGroup[]): Promise<void> {
+  const value = (rank: number) => ({ rank, text: 'é'.repeat(rank), none: null, list: [1.5, [rank]] });
+  const lists = await each(groups, (group, rank) => group.allGatherObject(value(rank)));
+  for (const list of lists) {
     assert.deepEqual(
       list,
-      groups.map((_, rank) => ({ rank, text: 'é'.repeat(rank) })),
+      groups.map((_, rank) => value(rank)),
     );
-  // Calls that are not awaited are carried out in order.
-  await each(groups, async (group) => {
-    const first = Float32Array.of(1);
-    const second = Float32Array.of(2);
-    await Promise.all([group.allReduce(first), group.barrier(), group.allReduce(second)]);
-    assert.deepEqual([first[0], second[0]], [groups.length, 2 * groups.length]);
-  });
-  await assert.rejects(groups[0].broadcast(new Float32Array(2), groups.length), /broadcast: root \d is not a rank/);
-  await assert.rejects(groups[0].allGatherObject('x'.repeat(2 ** 20)), /1048578 bytes of JSON, the limit is 1048576/);
-  assert.deepEqual(
-    await each(groups, (group) => group.allGatherObject(undefined)),
-    groups.map(() => groups.map(() => null)),
-  );
-  await assert.rejects(groups[0].allGather(new Float32Array(2), new Float32Array(3)), /allGather: 3 elements are not/);
-}
-
-/** The plain sum in the order that allReduce states. */
-function statedSum(all: readonly Float32Array[]): Float32Array {
-  const size = all[0].length;
-  if (chooseAlgorithm(size, all.length) === 'direct') return sumFrom(all, 0, 0, size);
-  const sum = new Float32Array(size);
-  for (let s = 0; s < all.length; s++) {
-    const [start, end] = [s, s + 1].map((i) => Math.floor((size * i) / all.length));
-    sum.set(sumFrom(all, s, start, end), start);
   }
-  return sum;
+  await each(groups, (group) => group.barrier());
 }
 
-function statedPart(all: readonly Float32Array[], rank: number, part: number): Float32Array {
-  const first = chooseAlgorithm(part * all.length, all.length) === 'direct' ? 0 : rank + 1;
-  return sumFrom(all, first, rank * part, (rank + 1) * part);
+async function checkQueue(groups: readonly ProcessGroup[]): Promise<void> {
+  await each(groups, async (group, rank) => {
+    const [first, long, last] = [Float32Array.of(1), new Float32Array(40_000).fill(rank), Float32Array.of(2)];
+    await Promise.all([group.allReduce(first), group.barrier(), group.allReduce(long), group.allReduce(last)]);
+    const { length: worldSize } = groups;
+    assert.deepEqual([first[0], long[39_999], last[0]], [worldSize, (worldSize * (worldSize - 1)) / 2, 2 * worldSize]);
+  });
 }
 
-function sumFrom(all: readonly Float32Array[], first: number, start: number, end: number): Float32Array {
-  return Float32Array.from({ length: end - start }, (_, i) => {
-    let sum = all[first % all.length][start + i];
-    for (let k = 1; k < all.length; k++) sum = Math.fround(sum + all[(first + k) % all.length][start + i]);
-    return sum;
+async function checkArrivalOrder(groups: readonly ProcessGroup[]): Promise<void> {
+  for (const size of [100, 50_000]) {
+    const inputs = randomInputs(3, size);
+    const expected = allReduceInStatedOrder(inputs, add);
+    for (const delays of [
+      [0, 15, 30],
+      [30, 0, 15],
+      [15, 30, 0],
+    ]) {
+      await each(groups, async (group, rank) => {
+        const buffer = inputs[rank].slice();
+        await new Promise((resolve) => setTimeout(resolve, delays[rank]));
+        await group.allReduce(buffer);
+        assertSameBits(buffer, expected, `${size} elements, ranks late by ${delays} ms`);
+      });
+    }
+  }
+}
+
+async function checkRunningAhead(groups: readonly ProcessGroup[]): Promise<void> {
+  // Also more frames than a ZeroMQ socket takes before it makes a send wait for the event loop (512).
+  const rounds = 700;
+  let isRootDone = false;
+  await each(groups, async (group, rank) => {
+    // Small messages that the root would send without end if nobody held it back.
+    if (rank > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    if (rank > 0) assert.equal(isRootDone, false, 'the root waits for room');
+    for (let round = 0; round < rounds; round++) {
+      const value = Float32Array.of(rank === 0 ? round : -1);
+      await group.broadcast(value, 0);
+      assert.equal(value[0], round);
+    }
+    if (rank === 0) isRootDone = true;
+  });
+}
+
+async function checkLongMessage(groups: readonly ProcessGroup[]): Promise<void> {
+  await each(groups, async (group, rank) => {
+    const buffer = new Float32Array(6_000_001).fill(rank + 1);
+    const [first, last] = [Float32Array.of(1), Float32Array.of(2)];
+    await Promise.all([group.allReduce(first), group.allReduce(buffer), group.allReduce(last)]);
+    assert.ok(buffer.every((value) => value === 3));
+    assert.deepEqual([first[0], last[0]], [2, 4]);
+    await group.broadcast(buffer.fill(rank), 1);
+    assert.ok(buffer.every((value) => value === 1));
+  });
+}
+
+async function checkArguments(groups: readonly ProcessGroup[]): Promise<void> {
+  const floats = (length: number) => new Float32Array(length);
+  await assert.rejects(groups[0].allGather(floats(2), floats(3)), /allGather: 3 elements are not 2 parts of 2/);
+  await assert.rejects(groups[0].reduceScatter(floats(3), floats(2)), /reduceScatter: 3 elements are not 2 parts of 2/);
+  await assert.rejects(groups[0].broadcast(floats(1), 2), /broadcast: rank 2 is not one of 2 ranks/);
+  await assert.rejects(groups[0].allGatherObject('x'.repeat(1 << 20)), /1048578 bytes of JSON are more than 1048576/);
+  await each(groups, (group) => group.barrier());
+}
+
+interface Disagreement {
+  readonly usual: (group: ProcessGroup) => Promise<unknown>;
+  readonly odd: (group: ProcessGroup) => Promise<unknown>;
+  readonly names: readonly [RegExp, RegExp];
+}
+
+const DISAGREEMENTS: readonly Disagreement[] = [
+  {
+    usual: (group) => group.barrier(),
+    odd: (group) => group.allReduce(new Float32Array(4)),
+    names: [/at barrier #1/, /at allReduce sum #1 of 4 elements/],
+  },
+  {
+    usual: (group) => group.allReduce(new Float32Array(50_000)),
+    odd: (group) => group.allReduce(new Float32Array(50_001)),
+    names: [/at allReduce sum #1 of 50000 elements/, /at allReduce sum #1 of 50001 elements/],
+  },
+  {
+    usual: (group) => group.allReduce(new Float32Array(50_000)),
+    odd: (group) => group.allReduce(new Float32Array(5)),
+    names: [/at allReduce sum #1 of 50000 elements/, /at allReduce sum #1 of 5 elements/],
+  },
+  {
+    usual: (group) => group.allReduce(new Float32Array(5), 'sum'),
+    odd: (group) => group.allReduce(new Float32Array(5), 'max'),
+    names: [/at allReduce sum #1 of 5 elements/, /at allReduce max #1 of 5 elements/],
+  },
+  {
+    usual: (group) => group.broadcast(new Float32Array(8), 0),
+    odd: (group) => group.broadcast(new Uint8Array(8), 0),
+    names: [/at broadcast #1 of 8 elements from rank 0/, /at broadcast #1 of 8 bytes from rank 0/],
+  },
+  {
+    // The two roots notice only at the next call, since a root receives nothing.
+    usual: (group) => group.broadcast(new Float32Array(8), 0).then(() => group.barrier()),
+    odd: (group) => group.broadcast(new Float32Array(8), 2).then(() => group.barrier()),
+    names: [
+      /at broadcast #1 of 8 elements from rank [02]/,
+      /at (broadcast #1 of 8 elements from rank [02]|barrier #2)/,
+    ],
+  },
+];
+
+async function checkDisagreement(groups: readonly ProcessGroup[], { usual, odd, names }: Disagreement): Promise<void> {
+  await each(groups, (group) => group.barrier());
+  const results = await Promise.allSettled(groups.map((group, rank) => (rank === 1 ? odd : usual)(group)));
+  for (const [rank, result] of results.entries()) {
+    if (result.status === 'fulfilled') {
+      // A broadcast root has nothing to wait for, and learns it from the next call.
+      await assert.rejects(groups[rank].barrier(), /ranks disagree/);
+      continue;
+    }
+    const { message } = result.reason as Error;
+    assert.match(message, /^ranks disagree: rank \d is at .*, rank \d at /);
+    for (const name of names) assert.match(message, name);
+    await assert.rejects(groups[rank].barrier(), (again) => again === result.reason, 'the first error stays');
+  }
+}
+
+async function checkClosing(groups: readonly ProcessGroup[]): Promise<void> {
+  await each(groups, (group) => group.barrier());
+  const [own, queued, other] = [groups[0].barrier(), groups[0].barrier(), groups[1].barrier()];
+  const ended = Promise.all([
+    assert.rejects(own, /the process group is closed/),
+    assert.rejects(queued, /the process group is closed/),
+    assert.rejects(other, /rank (0 has left while rank 1|2 has left while rank 1|\d is at barrier)/),
+  ]);
+  await groups[0].close();
+  await groups[2].close();
+  await ended;
+  await assert.rejects(groups[0].barrier(), /the process group is closed/);
+}
+
+/** The same values for the same arguments, of magnitudes that make the order of additions visible. */
+function randomInputs(worldSize: number, size: number): Float32Array[] {
+  return Array.from({ length: worldSize }, (_, rank) => {
+    const random = new RandomStream('inputs', rank, size);
+    return Float32Array.from({ length: size }, () => random.uniform(-1, 1) * 10 ** random.uniform(-3, 3));
   });
 }
 
@@ -139,7 +261,12 @@ function each<T>(
   return Promise.all(groups.map((group, rank) => work(group, rank)));
 }
 
-function assertSameBits(found: Float32Array, expected: Float32Array): void {
-  const bytes = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  assert.ok(bytes(found).equals(bytes(expected)), 'same bits');
+function assertSameBits(found: Float32Array, expected: Float32Array, what: string): void {
+  if (bytesOf(found).equals(bytesOf(expected))) return;
+  const i = found.findIndex((value, k) => !Object.is(value, expected[k]));
+  assert.fail(`${what}: element ${i} is ${found[i]} instead of ${expected[i]}`);
+}
+
+function bytesOf(values: Float32Array): Buffer {
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
 }

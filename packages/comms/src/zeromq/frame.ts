@@ -1,90 +1,99 @@
 // The header in front of every payload: whose frame it is, of which run, part of what, and its checksum. Pure.
 import { createHash } from 'node:crypto';
+// Since Node 20.15 and 22.2.
 import { crc32 } from 'node:zlib';
-import type { DType, Operation } from '../mesh.js';
+import { DTYPES, MAX_PAYLOAD_BYTES, OPERATIONS } from '../mesh.js';
+import { CONTROLS, type FrameHeader } from '../wire.js';
 
-export const HEADER_BYTES = 40;
+/**
+ * Little-endian: magic (4 bytes); version, operation, dtype, 0 (one byte each); run hash (8); then words of 4 bytes:
+ * generation, hash of all endpoints, sender, sequence, elements, root, chunk, payload bytes, CRC-32.
+ */
+export const HEADER_BYTES = 52;
+export const PROTOCOL_VERSION = 1;
+const CHECKSUM_AT = HEADER_BYTES - 4;
 const MAGIC = 0x534c4950;
-const VERSION = 2;
+/** What every version of the header begins with, up to the sender. */
+const COMMON_BYTES = 28;
+const KINDS = [...CONTROLS, ...OPERATIONS] as const;
 
-/** Order is the wire format. `hello` proves that a peer can be reached; `failed` tells why a rank gives up. */
-const KINDS = [
-  'hello',
-  'failed',
-  'allReduce sum',
-  'allReduce max',
-  'reduceScatter',
-  'allGather',
-  'broadcast',
-  'object',
-  'barrier',
-] as const satisfies readonly (Operation | 'hello' | 'failed')[];
-const DTYPES = ['float32', 'uint8', 'json'] as const satisfies readonly DType[];
-export type FrameKind = (typeof KINDS)[number];
-
-/** Tells runs and restarts apart. */
+/** Tells runs, their restarts, and processes that pose as one of the ranks apart. */
 export interface Membership {
-  readonly runHash: number;
+  readonly runHash: bigint;
   readonly generation: number;
-}
-
-export interface FrameHeader {
-  readonly kind: FrameKind;
-  readonly sender: number;
-  readonly sequence: number;
-  readonly elements: number;
-  readonly chunk: number;
-  readonly dtype: DType;
+  /** Of all endpoints in rank order: a rank that was started again listens elsewhere. */
+  readonly tableHash: number;
+  readonly worldSize: number;
 }
 
 export type ParsedFrame =
-  | { readonly status: 'ok'; readonly header: FrameHeader; readonly payload: Uint8Array }
-  /** Not of this run and generation, or no frame at all: to be counted and dropped. */
+  | { readonly status: 'ok'; readonly sender: number; readonly header: FrameHeader; readonly payload: Uint8Array }
+  /** No frame at all, or not of this run, generation and set of ranks: to be counted and dropped. */
   | { readonly status: 'foreign' }
-  /** Ours by its header, but damaged. */
-  | { readonly status: 'damaged'; readonly sender: number; readonly reason: string };
+  /** Of this run and generation by its header, but not to be used. */
+  | { readonly status: 'refused'; readonly sender: number; readonly reason: string };
 
-export function hashRun(runId: string): number {
-  return createHash('sha256').update(runId).digest().readUInt32LE(0);
+export function membershipOf(runId: string, generation: number, endpoints: readonly string[]): Membership {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  return {
+    runHash: hash(runId).readBigUInt64LE(),
+    generation,
+    tableHash: hash(JSON.stringify(endpoints)).readUInt32LE(),
+    worldSize: endpoints.length,
+  };
 }
 
-/** About a third of a millisecond per MiB goes into the checksum. */
-export function encodeHeader(membership: Membership, header: FrameHeader, payload: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(HEADER_BYTES);
-  const fields = [
-    MAGIC,
-    VERSION | (KINDS.indexOf(header.kind) << 8) | (DTYPES.indexOf(header.dtype) << 16),
-    membership.runHash,
-    membership.generation,
-    header.sender,
-    header.sequence,
-    header.elements,
-    header.chunk,
-    payload.length,
-    crc32(payload),
-  ];
-  fields.forEach((value, i) => {
-    bytes.writeUInt32LE(value, 4 * i);
-  });
+/**
+ * The checksum covers header and payload. It costs about 0.25 ms per MiB on each side (4.3 GB/s measured with the zlib of
+ * Node 20), less than copying the payload costs.
+ */
+export function encodeHeader(
+  membership: Membership,
+  sender: number,
+  header: FrameHeader,
+  payload: Uint8Array,
+): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint8(4, PROTOCOL_VERSION);
+  view.setUint8(5, KINDS.indexOf(header.operation));
+  view.setUint8(6, DTYPES.indexOf(header.dtype));
+  view.setBigUint64(8, membership.runHash, true);
+  const place = [membership.generation, membership.tableHash, sender];
+  const part = [header.sequence, header.elements, header.root, header.chunk, payload.length];
+  for (const [i, word] of [...place, ...part].entries()) view.setUint32(16 + 4 * i, word, true);
+  view.setUint32(CHECKSUM_AT, checksumOf(bytes, payload), true);
   return bytes;
 }
 
-export function parseFrame(parts: readonly Uint8Array[], membership: Membership, worldSize: number): ParsedFrame {
+/** Never throws, whatever the bytes are, and allocates nothing that grows with them. */
+export function parseFrame(parts: readonly Uint8Array[], membership: Membership): ParsedFrame {
   const [head, payload] = parts;
-  if (parts.length !== 2 || head.length !== HEADER_BYTES) return { status: 'foreign' };
+  if (parts.length !== 2 || head.length < COMMON_BYTES) return { status: 'foreign' };
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  const field = (i: number) => view.getUint32(4 * i, true);
-  const kind = KINDS[(field(1) >>> 8) & 0xff] as FrameKind | undefined;
-  const dtype = DTYPES[field(1) >>> 16] as DType | undefined;
-  if (field(0) !== MAGIC || (field(1) & 0xff) !== VERSION || kind === undefined || dtype === undefined)
-    return { status: 'foreign' };
-  if (field(2) !== membership.runHash || field(3) !== membership.generation || field(4) >= worldSize)
-    return { status: 'foreign' };
-  const sender = field(4);
-  if (field(8) !== payload.length) {
-    return { status: 'damaged', sender, reason: `${payload.length} bytes arrived of ${field(8)}` };
+  const word = (at: number) => view.getUint32(at, true);
+  const sender = word(24);
+  const isOfThisRun = view.getBigUint64(8, true) === membership.runHash && word(16) === membership.generation;
+  if (word(0) !== MAGIC || !isOfThisRun || sender >= membership.worldSize) return { status: 'foreign' };
+  const refused = (reason: string) => ({ status: 'refused', sender, reason }) as const;
+  const version = view.getUint8(4);
+  if (version !== PROTOCOL_VERSION) {
+    return refused(`protocol version ${version} instead of ${PROTOCOL_VERSION}; install the same version on all nodes`);
   }
-  if (field(9) !== crc32(payload)) return { status: 'damaged', sender, reason: 'the checksum is wrong' };
-  const header = { kind, sender, sequence: field(5), elements: field(6), chunk: field(7), dtype };
-  return { status: 'ok', header, payload };
+  if (word(20) !== membership.tableHash) return { status: 'foreign' };
+  if (head.length !== HEADER_BYTES) return refused(`a header of ${head.length} bytes instead of ${HEADER_BYTES}`);
+  if (payload.length > MAX_PAYLOAD_BYTES) return refused(`a frame of ${payload.length} bytes, which is too long`);
+  if (word(44) !== payload.length) return refused(`a damaged frame: ${payload.length} bytes arrived of ${word(44)}`);
+  if (word(CHECKSUM_AT) !== checksumOf(head, payload)) return refused('a damaged frame: the checksum is wrong');
+  const operation = KINDS.at(view.getUint8(5));
+  const dtype = DTYPES.at(view.getUint8(6));
+  if (operation === undefined || dtype === undefined) return refused('a frame of an unknown operation or type');
+  const header = { operation, dtype, sequence: word(28), elements: word(32), root: word(36), chunk: word(40) };
+  return { status: 'ok', sender, header, payload };
+}
+
+/** The payload first: zlib answers 0, whatever it starts from, when it is given an empty buffer without memory behind it. */
+function checksumOf(head: Uint8Array, payload: Uint8Array): number {
+  return crc32(head.subarray(0, CHECKSUM_AT), crc32(payload));
 }

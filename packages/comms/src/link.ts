@@ -1,0 +1,81 @@
+// One rank's frames to and from one peer: the queue of arrivals, and what may be sent before the peer has taken more.
+import type { FrameTag } from './mesh.js';
+import { WINDOW_FRAMES } from './wire.js';
+
+export interface Letter {
+  readonly tag: FrameTag;
+  readonly payload: Uint8Array;
+  isSent: boolean;
+}
+
+export interface Arrival {
+  readonly tag: FrameTag;
+  readonly payload: Uint8Array;
+}
+
+export class Link {
+  hasGreeted = false;
+  isReady = false;
+  hasLeft = false;
+  isLost = false;
+  /** Frames of any kind that have come so far. */
+  arrived = 0;
+  private readonly post: (letter: Letter) => void;
+  private readonly arrivals: Arrival[] = [];
+  private readonly outbox: Letter[] = [];
+  private room = WINDOW_FRAMES;
+  private takenSinceCredit = 0;
+
+  constructor(post: (letter: Letter) => void) {
+    this.post = post;
+  }
+
+  /** @returns the letter, already sent or in its place in the queue */
+  send(tag: FrameTag, payload: Uint8Array): Letter {
+    const letter: Letter = { tag, payload, isSent: false };
+    this.outbox.push(letter);
+    this.sendAllowed();
+    return letter;
+  }
+
+  /** The peer has taken so many frames. */
+  credit(frames: number): void {
+    this.room = Math.min(WINDOW_FRAMES, this.room + frames);
+    this.sendAllowed();
+  }
+
+  /** @returns false when the peer has sent more than it may */
+  arrive(arrival: Arrival): boolean {
+    this.arrivals.push(arrival);
+    return this.arrivals.length + this.takenSinceCredit <= WINDOW_FRAMES;
+  }
+
+  get hasArrivals(): boolean {
+    return this.arrivals.length > 0;
+  }
+
+  /** @returns the oldest frame, and how many frames the peer is to be given credit for now: not one by one */
+  take(): { arrival: Arrival; credit: number } {
+    const arrival = this.arrivals.shift()!;
+    this.takenSinceCredit += 1;
+    if (this.takenSinceCredit < WINDOW_FRAMES / 2) return { arrival, credit: 0 };
+    const credit = this.takenSinceCredit;
+    this.takenSinceCredit = 0;
+    return { arrival, credit };
+  }
+
+  /** Nothing more will be sent or taken. */
+  drop(): void {
+    this.outbox.length = 0;
+    this.arrivals.length = 0;
+  }
+
+  private sendAllowed(): void {
+    while (this.room > 0 && this.outbox.length > 0) {
+      const letter = this.outbox.shift()!;
+      this.room -= 1;
+      letter.isSent = true;
+      this.post(letter);
+    }
+  }
+}

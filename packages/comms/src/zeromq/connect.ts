@@ -1,0 +1,82 @@
+// Joining a group over ZeroMQ: bind, learn everybody's endpoint, prove that all can be reached. The collectives are elsewhere.
+import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
+import { FrameMesh } from '../frame-mesh.js';
+import { MeshGroup } from '../mesh-group.js';
+import { noTraffic, type ProcessGroup } from '../process-group.js';
+import { membershipOf } from './frame.js';
+import { ZeroMqWire } from './zeromq-wire.js';
+
+export interface ZeroMqGroupOptions {
+  /** 0 to `worldSize - 1`. */
+  readonly rank: number;
+  readonly worldSize: number;
+  readonly runId: string;
+  /** Restarts so far; frames of other generations are dropped. */
+  readonly generation: number;
+  /** Address at which the other ranks reach this one. */
+  readonly host: string;
+  /** Address to listen on; `host` without it. */
+  readonly bindHost?: string;
+  /** Deadline of every wait; 30 s without it. Time in which this process is suspended does not count. */
+  readonly timeoutMs?: number;
+  /** Gives our endpoint to the others and returns all endpoints in rank order, the same list on every rank. */
+  readonly exchange: (endpoint: string) => Promise<string[]>;
+  /** Ends all waits at once, with its reason. */
+  readonly signal?: AbortSignal;
+  readonly log?: Logger;
+}
+
+/**
+ * Joins the group. Before it returns, every rank has proved that it reaches every other one. Needs Node 20.15, 22.2 or later.
+ * @throws SlipError `rendezvous` naming the rank that does not come or cannot be reached; the signal's reason
+ */
+export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<ProcessGroup> {
+  const { rank, worldSize, runId, generation, host, bindHost = host, timeoutMs = 30_000, exchange, signal } = options;
+  signal?.throwIfAborted();
+  const traffic = noTraffic();
+  const wire = await ZeroMqWire.bind({ rank, host, bindHost, traffic, log: options.log ?? silentLogger });
+  const mesh = new FrameMesh({ rank, worldSize, timeoutMs, wire, traffic });
+  const abort = listenForAbort(signal, (reason) => mesh.fail(reason));
+  try {
+    const exchanged = Promise.race([exchange(wire.endpoint), abort.happened]);
+    const what = `the addresses of all ${worldSize} ranks`;
+    const endpoints = await withDeadline(exchanged, timeoutMs, what, 'rendezvous');
+    checkEndpoints(endpoints, wire.endpoint, rank, worldSize);
+    wire.join(endpoints, membershipOf(runId, generation, endpoints), mesh);
+    await mesh.meet(endpoints);
+  } catch (error) {
+    abort.forget();
+    mesh.fail(toError(error));
+    await mesh.close(toError(error));
+    throw mesh.failure;
+  }
+  return new MeshGroup(mesh, abort.forget);
+}
+
+function listenForAbort(signal: AbortSignal | undefined, act: (reason: Error) => void) {
+  let listener = () => {};
+  const happened = new Promise<never>((_, reject) => {
+    listener = () => {
+      const reason = toError(signal?.reason);
+      act(reason);
+      reject(reason);
+    };
+  });
+  // Nobody may be waiting for it when it happens.
+  happened.catch(() => undefined);
+  if (signal?.aborted) listener();
+  signal?.addEventListener('abort', listener, { once: true });
+  return { happened, forget: () => signal?.removeEventListener('abort', listener) };
+}
+
+function checkEndpoints(endpoints: readonly string[], own: string, rank: number, worldSize: number): void {
+  if (endpoints.length === worldSize && endpoints[rank] === own) return;
+  throw new SlipError(
+    'rendezvous',
+    `rank ${rank} of ${worldSize} offered ${own} and was given [${endpoints.join(', ')}]; are two processes the same rank?`,
+  );
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new SlipError('stopped', String(thrown));
+}
