@@ -16,6 +16,7 @@ import {
 import { CoordinatorLink } from './coordinator-link.js';
 import { readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { type LogRouting, routeStreams } from './log-routing.js';
+import { ProgressBar } from './progress-bar.js';
 import { HEARTBEAT_FD, type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
 import { workerEnvironment } from './worker-variables.js';
 
@@ -92,6 +93,7 @@ class Agent {
   /** Largest generation that is not to be started (any more). */
   private abortedGeneration = -1;
   private signals: NodeJS.Signals[] = [];
+  private bar: ProgressBar | undefined;
 
   constructor(options: AgentOptions, edges: AgentEdges) {
     this.options = options;
@@ -132,6 +134,7 @@ class Agent {
   }
 
   close(): void {
+    this.bar?.close();
     this.link.close();
   }
 
@@ -231,20 +234,31 @@ class Agent {
       agentPid: process.pid,
       heartbeatFd: HEARTBEAT_FD,
     };
+    const route = routeStreams(options.logRouting, rank, localRank);
+    const drawsBar =
+      rank === 0 && route.stderrToTerminal && (edges.terminal.stderr as { isTTY?: boolean }).isTTY === true;
     return new WorkerProcess({
       executable: options.workerExecutable,
       environment: workerEnvironment(variables, options.environment),
       logFile: rankFile(place.logs, rank, 'log'),
-      route: routeStreams(options.logRouting, rank, localRank),
+      route,
+      ...(drawsBar ? { onProgress: (share: number, text: string) => this.showProgress(share, text) } : {}),
       linePrefix: `[${options.role}${rank}]:`,
       terminal: edges.terminal,
     });
+  }
+
+  private showProgress(share: number, text: string): void {
+    this.bar ??= new ProgressBar(this.edges.terminal);
+    this.bar.show(share, text);
   }
 
   private async reportExit(
     of: Folders & { start: StartGeneration; rank: number; exit: WorkerExit; process: WorkerProcess },
   ) {
     const { start, rank, exit } = of;
+    if (rank === 0) this.bar?.close();
+    if (rank === 0) this.bar = undefined;
     const logPath = rankFile(of.logs, rank, 'log');
     const error = await this.accountOf(exit, rankFile(of.errors, rank, 'json'), logPath);
     const message: WorkerExited = {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SilenceWatch } from '@slip/protocol';
+import { parseWorkerLine, SilenceWatch } from '@slip/protocol';
 import type { StreamRoute } from './log-routing.js';
 
 export interface WorkerCommand {
@@ -18,10 +18,15 @@ export interface WorkerCommand {
   /** Put before each line on the terminal when the route asks for it. */
   readonly linePrefix: string;
   readonly terminal: Terminal;
+  /** Called with what the worker's progress bar shows. */
+  readonly onProgress?: (share: number, text: string) => void;
 }
 
-/** Descriptor on which a worker writes its step, a line for each heartbeat; named to it as SLIP_HEARTBEAT_FD. */
+/** Descriptor on which a worker writes its heartbeats and its progress; named to it as SLIP_HEARTBEAT_FD. */
 export const HEARTBEAT_FD = 3;
+
+/** Of the pipe; what is longer is no line of ours. */
+const LONGEST_LINE = 1000;
 
 export interface Terminal {
   readonly stdout: Writable;
@@ -59,7 +64,7 @@ export class WorkerProcess {
       detached: true,
       stdio: ['ignore', route.stdoutToTerminal ? 'pipe' : log, route.stderrToTerminal ? 'pipe' : log, 'pipe'],
     });
-    this.listenToBeats(this.child.stdio[HEARTBEAT_FD] as Readable);
+    this.listen(this.child.stdio[HEARTBEAT_FD] as Readable, command.onProgress);
     const prefix = route.prefixed ? command.linePrefix : '';
     copyLines(this.child.stdout, log, command.terminal.stdout, prefix);
     copyLines(this.child.stderr, log, command.terminal.stderr, prefix);
@@ -109,15 +114,20 @@ export class WorkerProcess {
     }
   }
 
-  private listenToBeats(beats: Readable): void {
-    beats.on('data', (chunk: Buffer) => {
-      const lines = chunk.toString('latin1').trimEnd().split('\n');
-      const step = Number(lines.at(-1));
-      if (Number.isInteger(step) && step > this.step && step < 2 ** 31) this.step = step;
+  private listen(pipe: Readable, onProgress: WorkerCommand['onProgress']): void {
+    let partial = '';
+    pipe.on('data', (chunk: Buffer) => {
+      const lines = (partial + chunk.toString('latin1')).split('\n');
+      partial = lines.pop() ?? '';
+      if (partial.length > LONGEST_LINE) partial = '';
+      for (const line of lines.map(parseWorkerLine)) {
+        if (line?.kind === 'beat') this.step = Math.max(this.step, line.step);
+        else if (line !== undefined) onProgress?.(line.share, line.text);
+      }
       this.hasBeaten = true;
       this.silence?.heard();
     });
-    beats.on('error', () => undefined);
+    pipe.on('error', () => undefined);
   }
 
   private async untilGone(): Promise<WorkerExit> {

@@ -54,7 +54,6 @@ export class OpenRunMetrics implements RunMetrics {
   }
 
   async close(): Promise<void> {
-    this.console.close();
     const sinks = this.sinks;
     for (const sink of sinks) await this.guard(sink, () => sink.close());
     this.sinks = [];

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { OpenRunMetrics } from './open-run-metrics.js';
 import { createRunMetrics, type RunMetrics } from './run-metrics.js';
-import { silentConsole } from './sinks/console-sink.js';
+import type { Console } from './sinks/console-sink.js';
 import type { MetricSink } from './sinks/metric-sink.js';
 import type { Family } from './step-record.js';
 import { jsonLines, recordingLog, sampleOptions, sampleStep, temporaryRun } from './testing/sample-run.js';
@@ -23,7 +23,7 @@ async function runSteps(metrics: RunMetrics, from: number, to: number, family: F
 
 test('every step, validation and epoch is one line with its kind, step and time', async (t) => {
   const runDir = temporaryRun(t);
-  const metrics = await createRunMetrics(sampleOptions(runDir), { terminal: process.stderr, now: () => 1_234_500 });
+  const metrics = await createRunMetrics(sampleOptions(runDir), { now: () => 1_234_500 });
   await runSteps(metrics, 1, 4);
   metrics.evaluation({ step: 4, acc1: 7.5 });
   await metrics.close();
@@ -185,7 +185,8 @@ test('an output that fails is dropped with one warning, the others go on', async
     evaluation: () => undefined,
     close: () => undefined,
   };
-  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], silentConsole, 0);
+  const nobody: Console = { step: () => undefined, message: () => undefined };
+  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], nobody, 0);
   await runSteps(metrics, 1, 4);
   await metrics.close();
   assert.deepEqual(seen, [1, 2, 3, 4]);

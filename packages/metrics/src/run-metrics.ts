@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Logger } from '@slip/core';
 import { OpenRunMetrics } from './open-run-metrics.js';
+import type { Progress } from './progress-text.js';
 import { openConsole } from './sinks/console-sink.js';
 import { openEpochLog } from './sinks/epoch-log.js';
 import { openMetricsFile } from './sinks/metrics-file.js';
@@ -13,8 +14,8 @@ export interface RunMetricsOptions {
   readonly runDir: string;
   /** Only rank 0 writes; for the others everything does nothing. */
   readonly enabled: boolean;
-  /** Draw a progress bar on standard error instead of printing lines. */
-  readonly terminal: boolean;
+  /** Takes the state of the progress bar after every step; undefined where nobody draws one. */
+  readonly showProgress?: (progress: Progress) => void;
   readonly totalSteps: number;
   readonly stepsPerEpoch: number;
   /** Steps already done; what earlier attempts recorded of later ones is removed. */
@@ -32,14 +33,13 @@ export interface RunMetrics {
   /** @param summary `epoch`, and whatever of `train_*` and `test_*` is better known than by the means of the steps */
   epoch(summary: Readonly<Record<string, number>>): Promise<void>;
   evaluation(record: EvaluationRecord): void;
-  /** Printed above the progress bar, or logged. */
+  /** A line for people, through the log. */
   message(line: string): void;
   close(): Promise<void>;
 }
 
 /** What real runs take from their process. */
 export interface RunMetricsEdges {
-  readonly terminal: NodeJS.WriteStream;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -47,7 +47,7 @@ export interface RunMetricsEdges {
 /** @throws the system's own error when the files of the run folder cannot be opened */
 export async function createRunMetrics(
   options: RunMetricsOptions,
-  edges: RunMetricsEdges = { terminal: process.stderr, now: Date.now },
+  edges: RunMetricsEdges = { now: Date.now },
 ): Promise<RunMetrics> {
   if (!options.enabled) return silentMetrics;
   const { runDir, startStep, stepsPerEpoch, log } = options;
@@ -59,7 +59,7 @@ export async function createRunMetrics(
     openTensorboard(runDir, startStep, edges.now),
   ];
   if (options.wandb !== undefined) sinks.push(openWandb(runDir, options.wandb, log));
-  const watched = openConsole({ ...options, terminal: options.terminal ? edges.terminal : undefined });
+  const watched = openConsole({ ...options, showProgress: options.showProgress });
   const metrics = new OpenRunMetrics(options, sinks, watched, lastEpochEnd);
   for (const record of earlierSteps)
     if (record.epoch === Math.floor((startStep - 1) / stepsPerEpoch)) metrics.remember(record);

@@ -33,3 +33,4 @@ export type {
   WorkerJoin,
 } from './messages.js';
 export { SilenceWatch } from './silence-watch.js';
+export { beatLine, parseWorkerLine, progressLine, type WorkerLine } from './worker-pipe.js';

@@ -179,14 +179,14 @@ async function checkRanksAgree(group: ProcessGroup, state: TrainState): Promise<
 }
 
 function openMetrics(
-  { config, environment, log }: PretrainContext,
+  { config, environment, session, log }: PretrainContext,
   plan: Plan,
   state: TrainState,
 ): Promise<RunMetrics> {
   return createRunMetrics({
     runDir: config.outputDir,
     enabled: environment.rank === 0,
-    terminal: process.stderr.isTTY === true,
+    showProgress: (progress) => session.showProgress(progress),
     totalSteps: plan.totalSteps,
     stepsPerEpoch: plan.stepsPerEpoch,
     startStep: state.step,

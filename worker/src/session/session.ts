@@ -3,7 +3,15 @@
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type Logger, SlipError, withDeadline } from '@slip/core';
-import { type ControlMessage, clipText, decodeMessage, encodeMessage, type Outcome } from '@slip/protocol';
+import {
+  beatLine,
+  type ControlMessage,
+  clipText,
+  decodeMessage,
+  encodeMessage,
+  type Outcome,
+  progressLine,
+} from '@slip/protocol';
 import { Dealer } from 'zeromq';
 import type { WorkerEnvironment } from './environment.js';
 import { writeErrorFile } from './error-file.js';
@@ -26,6 +34,8 @@ export interface WorkerSession {
   exchange(endpoint: string): Promise<string[]>;
   /** Cheap: the next heartbeat carries it. */
   reportStep(step: number): void;
+  /** For the bar on the agent's terminal, if it has one; shown at most five times a second. `share` is 0 to 1. */
+  showProgress(progress: { share: number; text: string }): void;
   /** Writes the error file and tells the coordinator, which ends the generation on all nodes. Never throws. */
   reportFailure(error: SlipError, step: number): Promise<void>;
   /** Says that the work is done; exit with code 0 (completed) or 75 (stopped) afterwards. @throws SlipError `peer-lost` */
@@ -34,6 +44,7 @@ export interface WorkerSession {
 }
 
 const REPEAT_EVERY_MS = 1000;
+const SHOW_EVERY_MS = 200;
 const JOIN_TIMEOUT_MS = 60_000;
 const FINISH_TIMEOUT_MS = 15_000;
 
@@ -62,6 +73,7 @@ class ZeroMqSession implements WorkerSession {
   private sending: Promise<void> = Promise.resolve();
   private readonly thread: Worker;
   private isClosed = false;
+  private progressShownAt = Number.NEGATIVE_INFINITY;
 
   constructor(environment: WorkerEnvironment, log: Logger) {
     this.environment = environment;
@@ -70,7 +82,7 @@ class ZeroMqSession implements WorkerSession {
     this.dealer.connect(environment.coordinator);
     void this.receive();
     // The first beat before the thread is up: from here on the agent expects them.
-    writeSync(environment.heartbeatFd, '0\n');
+    writeSync(environment.heartbeatFd, beatLine(0));
     this.thread = this.startWatching();
   }
 
@@ -101,6 +113,17 @@ class ZeroMqSession implements WorkerSession {
 
   reportStep(step: number): void {
     Atomics.store(this.step, 0, step);
+  }
+
+  showProgress({ share, text }: { share: number; text: string }): void {
+    const now = performance.now();
+    if (share < 1 && now - this.progressShownAt < SHOW_EVERY_MS) return;
+    this.progressShownAt = now;
+    try {
+      writeSync(this.environment.heartbeatFd, progressLine(share, text));
+    } catch {
+      // A full pipe costs a picture of the bar, and what a broken one means is the heartbeat's business.
+    }
   }
 
   async reportFailure(error: SlipError, step: number): Promise<void> {

@@ -3,6 +3,7 @@
 // at any point when a process exits, it uses no native library.
 import { writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
+import { beatLine } from '@slip/protocol';
 
 export interface WatchThreadData {
   readonly agentPid: number;
@@ -25,7 +26,7 @@ setInterval(() => {
 
 function beat(): void {
   try {
-    writeSync(heartbeatFd, `${Atomics.load(steps, 0)}\n`);
+    writeSync(heartbeatFd, beatLine(Atomics.load(steps, 0)));
   } catch (error) {
     // A pipe without a reader means a dead agent; a full one (the agent is suspended) costs a beat, no more.
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') endProcess();

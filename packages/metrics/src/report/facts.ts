@@ -2,7 +2,7 @@
 // caller knows. Pure.
 import type { JsonLine } from '../sinks/json-lines.js';
 import { isStepRecord } from '../sinks/metrics-file.js';
-import { duration } from '../sinks/progress-bar.js';
+import { duration } from '../progress-text.js';
 import type { StepRecord } from '../step-record.js';
 import type { EvaluationFacts } from './report-options.js';
 

@@ -1,11 +1,9 @@
-// What people see: the plain lines to the letter, and a terminal whose bar does not tear other lines.
+// What people see: the plain lines to the letter, and the text of the progress bar.
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
 import test from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { duration, type Progress, progressText } from '../progress-text.js';
 import { createRunMetrics } from '../run-metrics.js';
 import { recordingLog, sampleOptions, sampleStep, temporaryRun } from '../testing/sample-run.js';
-import { duration, progressLine, progressText } from './progress-bar.js';
 
 test('plain lines have the form of the reference and come when asked for', async (t) => {
   const log = recordingLog();
@@ -24,61 +22,23 @@ test('plain lines have the form of the reference and come when asked for', async
   ]);
 });
 
-function fakeTerminal(columns: number): { stream: NodeJS.WriteStream; text: () => string } {
-  const stream = Object.assign(new PassThrough(), { isTTY: true, columns }) as unknown as NodeJS.WriteStream;
-  let text = '';
-  stream.on('data', (chunk) => {
-    text += String(chunk);
-  });
-  return { stream, text: () => text };
-}
-
-/** What a terminal shows after `text`: carriage returns, erased lines, no colours. */
-function screenOf(text: string): string[] {
-  const lines = [''];
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are steered by control characters
-  for (const [part] of text.matchAll(/\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]|\r|\n|[^\x1b\r\n]+/g)) {
-    assert.notEqual(part, '\x1b8', 'the cursor must not jump back');
-    const line = lines.length - 1;
-    if (part === '\n') lines.push('');
-    else if (part === '\r' || part.endsWith('G')) lines[line] = `\r${lines[line]}`;
-    else if (part === '\x1b[2K') lines[line] = '';
-    else if (!part.startsWith('\x1b')) lines[line] = lines[line].startsWith('\r') ? part : lines[line] + part;
-  }
-  return lines.map((line) => line.replaceAll('\r', ''));
-}
-
-test('lines written while the bar is shown scroll past it whole', async (t) => {
-  const { stream, text } = fakeTerminal(100);
-  const write = stream.write;
-  const metrics = await createRunMetrics(sampleOptions(temporaryRun(t), { terminal: true }), {
-    terminal: stream,
-    now: Date.now,
-  });
-  metrics.step(sampleStep(1), true);
-  stream.write('a line of the log\n');
-  metrics.message('a message');
-  await sleep(450);
-  metrics.step(sampleStep(6), false);
-  await metrics.close();
-  stream.write('after\n');
-  assert.equal(stream.write, write);
-  const screen = screenOf(text()).filter((line) => line !== '');
-  assert.deepEqual(screen.slice(0, 2), ['a line of the log', 'a message']);
-  assert.match(screen[2], /^ 50% █+░+ {2}step 6\/12 {2}ETA 3s {2}loss 1\.667 {2}120 img\/s {2}data wait 4%/);
-  assert.equal(screen[3], 'after');
-  assert.equal(screen.length, 4);
-});
-
-test('the bar fits the terminal and cuts the least important first', () => {
+test('the text of a bar has the most important first', () => {
   const text = progressText(sampleStep(5), 500, { totalSteps: 89_650, stepsPerEpoch: 3586, startStep: 0 });
   assert.equal(text, 'step 5/89650  ETA 12h27m  loss 2.000  120 img/s  data wait 4%  epoch 1');
-  for (const columns of [40, 80, 100, 200]) {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: colours take no room
-    const line = progressLine(0.5, text, columns).replace(/\x1b\[\d+m/g, '');
-    assert.ok(line.length < columns, `${line.length} of ${columns}`);
-    assert.match(line, /^ 50% █+░+ {2}step 5/);
-  }
+});
+
+test('the state of the bar follows every step', async (t) => {
+  const shown: Progress[] = [];
+  const options = sampleOptions(temporaryRun(t), { showProgress: (progress) => shown.push(progress) });
+  const metrics = await createRunMetrics(options);
+  metrics.step(sampleStep(1), true);
+  metrics.step(sampleStep(6), false);
+  await metrics.close();
+  assert.deepEqual(
+    shown.map(({ share }) => share),
+    [1 / 12, 6 / 12],
+  );
+  assert.match(shown[1].text, /^step 6\/12 {2}ETA 3s {2}loss 1\.667/);
 });
 
 test('durations are short', () => {

@@ -41,7 +41,6 @@ export function sampleOptions(runDir: string, more: Partial<RunMetricsOptions> =
   return {
     runDir,
     enabled: true,
-    terminal: false,
     totalSteps: 12,
     stepsPerEpoch: STEPS_PER_EPOCH,
     startStep: 0,
