@@ -50,6 +50,7 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
     const manifest = JSON.parse(readFileSync(path.join(root, workspace, 'package.json'), 'utf8'));
     const declared = new Set([
       ...Object.keys(manifest.dependencies ?? {}),
+      ...Object.keys(manifest.optionalDependencies ?? {}),
       ...Object.keys(manifest.devDependencies ?? {}),
     ]);
     const shared = new Set(

@@ -93,6 +93,11 @@ export class FrameMesh implements Mesh, WireListener {
     return arrival.payload;
   }
 
+  /** Whether this rank has closed its group. */
+  hasLeft(rank: number): boolean {
+    return this.links[rank].hasLeft;
+  }
+
   deliver(from: number, header: FrameHeader, payload: Uint8Array): void {
     const link = this.links[from];
     if (this.failure !== undefined || link.hasLeft) return;

@@ -1,6 +1,8 @@
 // Process groups: collectives between ranks over ZeroMQ, in memory, and for a world of one. Typed arrays, not tensors.
-export { type Algorithm, chooseAlgorithm } from './algorithms.js';
+
+export { shardLengths } from './collectives.js';
 export { createMemoryGroups } from './memory-wire.js';
-export type { ProcessGroup, Traffic } from './process-group.js';
+export { type Algorithm, chooseAlgorithm } from './mesh-collectives.js';
+export type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
 export { createSoloGroup } from './solo-group.js';
 export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/connect.js';

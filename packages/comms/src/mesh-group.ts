@@ -1,9 +1,11 @@
 // A process group over a mesh: numbers the collectives, keeps them in order, and stays failed after a failure.
 import { SlipError } from '@slip/core';
-import * as algorithms from './algorithms.js';
+import { type Call, type Collectives, type Parts, partsOf } from './collectives.js';
+import { FlightRecorder } from './flight-recorder.js';
 import type { FrameMesh } from './frame-mesh.js';
 import { type Dtype, MAX_PAYLOAD_BYTES, type Operation } from './mesh.js';
-import type { ProcessGroup, Traffic } from './process-group.js';
+import { MeshCollectives } from './mesh-collectives.js';
+import type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
 
 /** What the ranks must agree on when they call a collective. */
 interface Kind {
@@ -13,15 +15,26 @@ interface Kind {
   readonly root?: number;
 }
 
+/** What a group is given when its ranks share memory with others. */
+export interface SharedPart {
+  readonly collectives: Collectives;
+  /** One call at a time, in the same order on all ranks. @returns undefined where there is no room on some rank */
+  allocate(elements: number, kind: MemoryKind): Promise<Float32Array | undefined>;
+}
+
 export class MeshGroup implements ProcessGroup {
   private readonly mesh: FrameMesh;
   private readonly onClose: () => void;
+  private readonly recorder = new FlightRecorder();
+  private collectives: Collectives;
+  private shared: SharedPart | undefined;
   private sequence = 0;
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(mesh: FrameMesh, onClose = () => {}) {
     this.mesh = mesh;
     this.onClose = onClose;
+    this.collectives = new MeshCollectives(mesh);
   }
 
   get rank(): number {
@@ -36,21 +49,39 @@ export class MeshGroup implements ProcessGroup {
     return this.mesh.traffic;
   }
 
+  get flightRecords(): readonly FlightRecord[] {
+    return this.recorder.records;
+  }
+
+  /**
+   * What brought the ranks together does not count as calls of theirs: numbering starts here, on all ranks at the same place.
+   * @param shared what the group uses from here on instead of frames alone
+   */
+  begin(shared: SharedPart | undefined): void {
+    this.sequence = 0;
+    this.shared = shared;
+    if (shared !== undefined) this.collectives = shared.collectives;
+  }
+
+  async allocate(elements: number, kind: MemoryKind = 'own'): Promise<Float32Array> {
+    return (await this.shared?.allocate(elements, kind)) ?? new Float32Array(elements);
+  }
+
   async allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum'): Promise<void> {
     const kind: Kind = { operation: `allReduce ${op}`, dtype: 'float32', elements: buffer.length };
-    return this.run(kind, (call) => algorithms.allReduce(call, buffer));
+    return this.run(kind, (call) => this.collectives.allReduce(call, buffer, op));
   }
 
-  async reduceScatter(input: Float32Array, output: Float32Array): Promise<void> {
-    checkParts('reduceScatter', input.length, output.length, this.worldSize);
+  async reduceScatter(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void> {
+    const parts = checkParts('reduceScatter', input.length, output.length, lengths, this);
     const kind: Kind = { operation: 'reduceScatter', dtype: 'float32', elements: input.length };
-    return this.run(kind, (call) => algorithms.reduceScatter(call, input, output));
+    return this.run(kind, (call) => this.collectives.reduceScatter(call, input, output, parts));
   }
 
-  async allGather(input: Float32Array, output: Float32Array): Promise<void> {
-    checkParts('allGather', output.length, input.length, this.worldSize);
+  async allGather(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void> {
+    const parts = checkParts('allGather', output.length, input.length, lengths, this);
     const kind: Kind = { operation: 'allGather', dtype: 'float32', elements: output.length };
-    return this.run(kind, (call) => algorithms.allGather(call, input, output));
+    return this.run(kind, (call) => this.collectives.allGather(call, input, output, parts));
   }
 
   async broadcast(buffer: Float32Array | Uint8Array, root: number): Promise<void> {
@@ -60,7 +91,7 @@ export class MeshGroup implements ProcessGroup {
     const dtype = buffer instanceof Float32Array ? 'float32' : 'uint8';
     const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     const kind: Kind = { operation: 'broadcast', dtype, elements: buffer.length, root };
-    return this.run(kind, (call) => algorithms.broadcast(call, bytes));
+    return this.run(kind, (call) => this.collectives.broadcast(call, bytes));
   }
 
   async allGatherObject<T>(value: T): Promise<T[]> {
@@ -72,14 +103,14 @@ export class MeshGroup implements ProcessGroup {
       );
     }
     return this.run({ operation: 'object', dtype: 'uint8', elements: 0 }, async (call) => {
-      const parts = await algorithms.exchangeBytes(call, json);
+      const parts = await this.collectives.exchangeBytes(call, json);
       return parts.map((part) => JSON.parse(Buffer.from(part).toString('utf8')) as T);
     });
   }
 
   async barrier(): Promise<void> {
     return this.run({ operation: 'barrier', dtype: 'uint8', elements: 0 }, async (call) => {
-      await algorithms.exchangeBytes(call, new Uint8Array(0));
+      await this.collectives.exchangeBytes(call, new Uint8Array(0));
     });
   }
 
@@ -88,14 +119,19 @@ export class MeshGroup implements ProcessGroup {
     await this.mesh.close(new SlipError('internal', 'the process group is closed'));
   }
 
-  private run<T>({ root = 0, ...kind }: Kind, work: (call: algorithms.Call) => Promise<T>): Promise<T> {
+  private run<T>({ root = 0, ...kind }: Kind, work: (call: Call) => Promise<T>): Promise<T> {
     const result = this.last.then(async () => {
       if (this.mesh.failure !== undefined) throw this.mesh.failure;
       const sequence = this.sequence;
       this.sequence = (sequence + 1) % 2 ** 32;
+      const call = { ...kind, sequence, root };
+      const record = this.recorder.start(call);
       try {
-        return await work({ mesh: this.mesh, ...kind, sequence, root });
+        const value = await work(call);
+        this.recorder.end(record, 'done');
+        return value;
       } catch (error) {
+        this.recorder.end(record, 'failed');
         this.mesh.fail(error instanceof Error ? error : new SlipError('internal', String(error)));
         // A failure elsewhere may have come first, and is then the reason of this one.
         throw this.mesh.failure ?? error;
@@ -106,8 +142,23 @@ export class MeshGroup implements ProcessGroup {
   }
 }
 
-function checkParts(operation: string, whole: number, part: number, worldSize: number): void {
-  if (whole !== part * worldSize) {
-    throw new SlipError('internal', `${operation}: ${whole} elements are not ${worldSize} parts of ${part}`);
+function checkParts(
+  operation: string,
+  whole: number,
+  part: number,
+  lengths: readonly number[] | undefined,
+  { rank, worldSize }: ProcessGroup,
+): Parts {
+  if (lengths === undefined) {
+    if (whole !== part * worldSize)
+      throw new SlipError('internal', `${operation}: ${whole} elements are not ${worldSize} parts of ${part}`);
+    return partsOf(Array.from({ length: worldSize }, () => part));
   }
+  const parts = partsOf(lengths);
+  if (lengths.length !== worldSize || lengths[rank] !== part || parts.at(-1)![1] !== whole)
+    throw new SlipError(
+      'internal',
+      `${operation}: parts of [${lengths}] elements, of which ${part} are mine, are not ${whole}`,
+    );
+  return parts;
 }

@@ -1,15 +1,48 @@
 // All implementations through the suite, and the pure parts: the choice of the algorithm, and who is to blame.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { chooseAlgorithm } from './algorithms.js';
+import { shardLengths } from './collectives.js';
 import { createMemoryGroups } from './memory-wire.js';
+import { chooseAlgorithm } from './mesh-collectives.js';
+import type { ProcessGroup } from './process-group.js';
 import { createSoloGroup } from './solo-group.js';
 import { connectLocally } from './testing/local-mesh.js';
 import { describeProcessGroup } from './testing/process-group-suite.js';
 import { followWaits } from './waits.js';
 
 describeProcessGroup('in memory', async (worldSize) => createMemoryGroups(worldSize));
-describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize));
+describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize, { transport: 'zmq' }));
+describeProcessGroup('in shared memory', (worldSize) => connectLocally(worldSize), 'memory');
+describeProcessGroup('on machines of two ranks', (worldSize) => onMachines(worldSize, (rank) => rank >> 1), 'machines');
+describeProcessGroup('on two machines in turns', (worldSize) => onMachines(worldSize, (rank) => rank % 2), 'machines');
+
+/** Ranks that pretend to be on these machines; machines that are not alike fall back to frames. */
+function onMachines(worldSize: number, machineOf: (rank: number) => number): Promise<ProcessGroup[]> {
+  return connectLocally(
+    worldSize,
+    {},
+    () => {},
+    (rank) => ({ machine: `machine ${machineOf(rank)}` }),
+  );
+}
+
+test('shards cover everything, begin on granules, and are nearly equal', () => {
+  for (const [elements, worldSize] of [
+    [0, 3],
+    [1, 4],
+    [1024, 2],
+    [1_000_000, 7],
+    [90_000_001, 64],
+  ]) {
+    const lengths = shardLengths(elements, worldSize);
+    assert.equal(
+      lengths.reduce((sum, length) => sum + length, 0),
+      elements,
+    );
+    if (elements >= worldSize * 1024) assert.ok(lengths.slice(0, -1).every((length) => length % 1024 === 0));
+    assert.ok(Math.max(...lengths) - Math.min(...lengths) <= 2047);
+  }
+});
 
 test('a world of one copies', async () => {
   const group = createSoloGroup();

@@ -1,13 +1,16 @@
 // The contract of a process group: what trainers and evaluations see of the other ranks. No implementation here.
+import type { FlightRecord } from './flight-recorder.js';
+
+export type { FlightRecord };
 
 /**
  * Ranks that compute together. Every rank makes the same calls with the same sizes in the same order; calls on one group are
  * carried out one after another, so they need not be awaited singly. Buffers are borrowed until the promise settles.
  *
- * Sums have a fixed order, so equal inputs give equal bits on all ranks and in every run, whatever the order of arrival:
- * in float32, from rank 0 upwards where `chooseAlgorithm` says `direct`; where it says `ring`, part `p` of `worldSize` parts
- * (`floor(length * p / worldSize)` up to `floor(length * (p + 1) / worldSize)`) starts with rank `p` in `allReduce` and with
- * rank `p + 1` in `reduceScatter`, and goes once around upwards.
+ * Sums have a fixed order, so equal inputs give equal bits on all ranks and in every run, whatever the order of arrival. They
+ * are made in float32. Ranks that share memory, and those for which `chooseAlgorithm` says `direct`, are combined as a tree:
+ * neighbours, then pairs of pairs (`combineTree`). Where it says `ring`, part `p` of W parts (`splitEvenly`, or the given
+ * lengths) starts with rank `p + 1` and goes once around upwards. On several machines the members of tree and ring are the sums of the machines.
  *
  * Every method rejects with SlipError `peer-lost`, naming the rank, when a peer is late, gone, or at another operation, size
  * or type; with the reason of the abort signal when there was one. After a failure the group stays failed: all ranks are
@@ -16,12 +19,21 @@
 export interface ProcessGroup {
   readonly rank: number;
   readonly worldSize: number;
+  /**
+   * Memory of zeros that collectives use without copying, where ranks of a machine can share it; ordinary memory elsewhere.
+   * Called by all ranks alike, between other calls. `common` is one buffer for all ranks of a machine: what one writes, the
+   * others see after the next collective.
+   */
+  allocate(elements: number, kind?: MemoryKind): Promise<Float32Array>;
   /** Elementwise over all ranks, in place. */
   allReduce(buffer: Float32Array, op?: 'sum' | 'max'): Promise<void>;
-  /** `output` becomes part `rank` of the elementwise sum of all inputs: `input.length = worldSize * output.length`. */
-  reduceScatter(input: Float32Array, output: Float32Array): Promise<void>;
-  /** `output` becomes every rank's input in rank order: `output.length = worldSize * input.length`. */
-  allGather(input: Float32Array, output: Float32Array): Promise<void>;
+  /**
+   * `output` becomes part `rank` of the elementwise sum of all inputs. Parts are equal (`input.length = worldSize *
+   * output.length`) or as long as `lengths` says, the same on all ranks. `output` may be the own part of `input`.
+   */
+  reduceScatter(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void>;
+  /** `output` becomes every rank's input in rank order; parts as above. `input` may be the own part of `output`. */
+  allGather(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void>;
   /** Fills every rank's buffer with that of `root`. */
   broadcast(buffer: Float32Array | Uint8Array, root: number): Promise<void>;
   /** Small JSON values of all ranks, in rank order; at most 1 MiB of JSON each. */
@@ -30,7 +42,12 @@ export interface ProcessGroup {
   /** Calls still under way reject; the others learn that this rank has left. Takes less than a second, whatever they do. */
   close(): Promise<void>;
   readonly traffic: Traffic;
+  /** The last calls on this rank, oldest first. */
+  readonly flightRecords: readonly FlightRecord[];
 }
+
+/** Memory of the rank's own, or one for all ranks of a machine. */
+export type MemoryKind = 'own' | 'common';
 
 export interface Traffic {
   /** Headers and control frames included. */

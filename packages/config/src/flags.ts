@@ -136,6 +136,10 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     text('precision', 'fp32', 'number format; only fp32 today', { choices: ['fp32', 'fp16', 'bf16', 'amp'] }),
     toggle('disable-amp', 'the same as --precision fp32', { mayChange: true }),
     count('threads', 0, 'compute threads per worker; 0 shares the cores of the node', { mayChange: true }),
+    text('transport', 'shared', 'ranks of a machine use memory that they share, or everything goes over ZeroMQ', {
+      choices: ['shared', 'zmq'],
+      mayChange: true,
+    }),
     real('comm-timeout', 60, 'seconds to wait for another rank', { min: 0.1, mayChange: true }),
   ]),
 ];

@@ -62,6 +62,7 @@ export interface RunConfig {
   readonly disableAmp: boolean;
   readonly threads: number;
   readonly commTimeout: number;
+  readonly transport: 'shared' | 'zmq';
   /** Sizes of the launch that resolved this. */
   readonly numNodes: number;
   readonly nprocPerNode: number;

@@ -4,6 +4,7 @@ import { markBest } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
 import type { Plan, RunConfig } from '@slip/config';
 import type { Logger } from '@slip/core';
+import { gatherMoments } from './sharded-optimizer.js';
 import { saveTrainState } from './state-checkpoint.js';
 import type { TrainState } from './train-state.js';
 
@@ -34,6 +35,7 @@ export function createCheckpointer(options: {
   return {
     async save({ config, plan, state }) {
       if (state.step === savedStep) return;
+      await gatherMoments(state, group);
       await onFirstRank(group, async () => {
         const saved = await saveTrainState(folder, state, config, {
           epoch: Math.floor(state.step / plan.stepsPerEpoch),

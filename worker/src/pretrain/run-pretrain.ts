@@ -47,7 +47,7 @@ export async function runPretrain(context: PretrainContext): Promise<TrainOutcom
     });
     closers.unshift(() => loader.close());
     const plan = planPretrain(config, loader.datasetSize);
-    const state = createTrainState(model, config.seed);
+    const state = await createTrainState(model, config.seed, group);
     const checkpoint = await restore(context, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, plan, state);
@@ -108,6 +108,7 @@ async function openGroup({ config, environment, session, log }: PretrainContext)
     generation: environment.generation,
     host: environment.host,
     timeoutMs: config.commTimeout * 1000,
+    transport: config.transport,
     exchange: (endpoint) => session.exchange(endpoint),
     signal: session.aborted,
     log,
@@ -140,7 +141,7 @@ async function evaluateOnly(
   group: ProcessGroup,
   validation: Validation,
 ): Promise<TrainOutcome> {
-  const state = createTrainState(model, context.config.seed);
+  const state = await createTrainState(model, context.config.seed, group);
   await restore(context, state, group);
   context.log.info((await validation.run(state)).summary);
   return 'completed';

@@ -1,15 +1,17 @@
 // What training changes: parameters, gradients, moments, batch-norm statistics and the step counter, all in flat arenas.
 // Not how it changes (train-step.ts) nor how it is stored (state-checkpoint.ts).
 import { crc32 } from 'node:zlib';
+import type { ProcessGroup } from '@slip/comms';
 import { initialiseBuffers, initialiseParameters } from '@slip/model';
 import { type ModelConfig, stateLayout, type TensorEntry } from '@slip/model/architecture';
 
 export interface TrainState {
   readonly entries: readonly TensorEntry[];
-  /** Every parameter, in state-dict order; a tensor is the view [offset, offset + size). */
+  /** Every parameter, in state-dict order; a tensor is the view [offset, offset + size). One for all ranks of a machine. */
   readonly params: Float32Array;
-  /** Gradients summed over micro-batches and ranks, laid out like `params`. */
+  /** Gradients summed over micro-batches, laid out like `params`; after the reduction, the own shard is summed over ranks. */
   readonly grads: Float32Array;
+  /** Moments, laid out like `params` and one for all ranks of a machine; between saves only the shards of its ranks are valid. */
   readonly expAvg: Float32Array;
   readonly expAvgSq: Float32Array;
   /** Running means and variances of the batch norms. */
@@ -22,15 +24,22 @@ export interface TrainState {
   bestAcc1: number;
 }
 
-/** A fresh state: the reference's initialisation, a pure function of `seed`, so every rank builds the same one. */
-export function createTrainState(model: ModelConfig, seed: number): TrainState {
+/** A fresh state: the reference's initialisation, a pure function of `seed`, so every rank builds the same one. Collective. */
+export async function createTrainState(model: ModelConfig, seed: number, group: ProcessGroup): Promise<TrainState> {
   const layout = stateLayout(model);
+  const params = await group.allocate(layout.parameterCount, 'common');
+  const grads = await group.allocate(layout.parameterCount);
+  const expAvg = await group.allocate(layout.parameterCount, 'common');
+  const expAvgSq = await group.allocate(layout.parameterCount, 'common');
+  // Ranks that share the memory write the same bits.
+  params.set(initialiseParameters(model, seed));
+  await group.barrier();
   return {
     entries: layout.entries,
-    params: initialiseParameters(model, seed),
-    grads: new Float32Array(layout.parameterCount),
-    expAvg: new Float32Array(layout.parameterCount),
-    expAvgSq: new Float32Array(layout.parameterCount),
+    params,
+    grads,
+    expAvg,
+    expAvgSq,
     buffers: initialiseBuffers(model),
     batchesTracked: 0,
     step: 0,

@@ -33,7 +33,7 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
     launch: { numNodes: 1, nprocPerNode: 1 },
     cwd: process.cwd(),
   });
-  const state = createTrainState(model, 0);
+  const state = await createTrainState(model, 0, createSoloGroup());
   const batches = [0, 1, 2, 3].map(randomBatch);
   const micro = new Float32Array(state.params.length);
   const executor = await compile(state, micro);
@@ -49,7 +49,7 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
       mean[i] += value / 4;
     });
   }
-  const expected = createTrainState(model, 0);
+  const expected = await createTrainState(model, 0, createSoloGroup());
   expected.grads.set(mean);
   const hyper = { lr: 1e-3, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: config.wd, step: 1, gradScale: 1 };
   adamW(expected, expected.entries, hyper);
@@ -89,7 +89,7 @@ test('a loss that is not finite leaves the parameters as they were and names the
     launch: { numNodes: 1, nprocPerNode: 1 },
     cwd: process.cwd(),
   });
-  const state = createTrainState(model, 0);
+  const state = await createTrainState(model, 0, createSoloGroup());
   const executor = await compile(state, state.grads);
   const before = state.params.slice();
   const batch = randomBatch(0);

@@ -1,4 +1,4 @@
-// One optimizer step: micro-batches through the engine, one reduction of the gradients, AdamW, logit-scale clamp.
+// One optimizer step: micro-batches through the engine, then one update of the parameters.
 // Not the loop around it (trainer.ts).
 
 import type { ProcessGroup } from '@slip/comms';
@@ -6,9 +6,10 @@ import type { RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import type { TrainBatch, TrainLoader } from '@slip/data';
 import type { StepExecutor } from '@slip/engine';
-import { adamW, clampLogitScale, updateRunningStatistics } from '@slip/model';
+import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
-import { type TrainState, tensorView } from './train-state.js';
+import { logitScaleOf, updateParameters } from './sharded-optimizer.js';
+import type { TrainState } from './train-state.js';
 
 export interface StepOutcome {
   /** Means over ranks and micro-batches: loss, clip_loss, clip_acc, ssl_loss, ssl_acc as the family has. */
@@ -55,9 +56,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   }
 
   const agreed = await agree(parts, sums);
-  await timed(clock, () => group.allReduce(state.grads));
-  const optimizerStartedAt = performance.now();
-  adamW(state, state.entries, {
+  const optimizerMs = await updateParameters(state, group, clock, {
     lr,
     beta1: config.betas[0],
     beta2: config.betas[1],
@@ -70,12 +69,12 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   const now = performance.now();
   return {
     metrics: agreed.metrics,
-    logitScale: clampedLogitScale(state),
+    logitScale: logitScaleOf(state),
     stopAgreed: agreed.stop,
     stepMs: now - startedAt,
     dataWaitMs,
     commMs: clock.totalMs,
-    optimizerMs: now - optimizerStartedAt,
+    optimizerMs,
   };
 }
 
@@ -136,11 +135,4 @@ async function agree(
 
 function describe(sums: ReadonlyMap<string, number>): string {
   return [...sums].map(([name, value]) => `${name} ${value}`).join(', ');
-}
-
-function clampedLogitScale(state: TrainState): number {
-  if (!state.entries.some((entry) => entry.name === 'logit_scale')) return 0;
-  const logitScale = tensorView(state, state.params, 'logit_scale');
-  clampLogitScale(logitScale);
-  return Math.exp(logitScale[0]);
 }

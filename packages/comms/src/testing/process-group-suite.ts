@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
+import { partsOf } from '../collectives.js';
 import type { ProcessGroup } from '../process-group.js';
 import { add, allReduceInStatedOrder, reduceScatterInStatedOrder } from './stated-order.js';
 
@@ -11,7 +12,13 @@ const SIZES = (worldSize: number) => [0, 1, 7, worldSize - 1, 1000, 70001, 30000
 
 type MakeGroups = (worldSize: number) => Promise<ProcessGroup[]>;
 
-export function describeProcessGroup(name: string, makeGroups: MakeGroups): void {
+/**
+ * In what order sums are made: that of frames, that of memory which all ranks share, or one that depends on the machines; the
+ * last is only checked with numbers whose sums are exact.
+ */
+export type Order = 'frames' | 'memory' | 'machines';
+
+export function describeProcessGroup(name: string, makeGroups: MakeGroups, order: Order = 'frames'): void {
   const withGroups = async (worldSize: number, work: (groups: ProcessGroup[]) => Promise<void>) => {
     const groups = await makeGroups(worldSize);
     try {
@@ -24,13 +31,15 @@ export function describeProcessGroup(name: string, makeGroups: MakeGroups): void
   for (const worldSize of WORLDS) {
     test(`${name}, ${worldSize} ranks: collectives of all sizes, bit by bit`, () =>
       withGroups(worldSize, async (groups) => {
-        for (const size of SIZES(worldSize)) await checkSize(groups, size);
+        for (const size of SIZES(worldSize)) await checkSize(groups, size, order);
+        await checkUnequalParts(groups);
+        await checkArenas(groups);
         await checkObjects(groups);
         await checkQueue(groups);
       }));
   }
 
-  test(`${name}: late ranks do not change the bits`, () => withGroups(3, checkArrivalOrder));
+  test(`${name}: late ranks do not change the bits`, () => withGroups(3, (groups) => checkArrivalOrder(groups, order)));
   test(`${name}: a broadcast root may run far ahead`, () => withGroups(3, checkRunningAhead));
   test(`${name}: a message of more frames than a window`, () => withGroups(2, checkLongMessage));
   test(`${name}: wrong arguments are refused and leave the group usable`, () => withGroups(2, checkArguments));
@@ -40,9 +49,9 @@ export function describeProcessGroup(name: string, makeGroups: MakeGroups): void
   test(`${name}: closing ends the own calls and is told to the others`, () => withGroups(3, checkClosing));
 }
 
-async function checkSize(groups: readonly ProcessGroup[], size: number): Promise<void> {
+async function checkSize(groups: readonly ProcessGroup[], size: number, order: Order): Promise<void> {
   const worldSize = groups.length;
-  const inputs = randomInputs(worldSize, size);
+  const inputs = inputsFor(order, worldSize, size);
   const at = `${size} elements`;
 
   const reduced = await each(groups, async (group, rank) => {
@@ -54,10 +63,10 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
     assert.deepEqual([arena[0], arena[size + 1], arena[size + 2]], [7, 7, 7], `${at}: neighbours`);
     return buffer;
   });
-  const sum = allReduceInStatedOrder(inputs, add);
+  const sum = allReduceInStatedOrder(inputs, add, order === 'memory');
   for (const found of reduced) assertSameBits(found, sum, `${at}: allReduce sum`);
 
-  const largest = allReduceInStatedOrder(inputs, Math.max);
+  const largest = allReduceInStatedOrder(inputs, Math.max, order === 'memory');
   await each(groups, async (group, rank) => {
     const buffer = inputs[rank].slice();
     await group.allReduce(buffer, 'max');
@@ -66,7 +75,7 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
 
   const part = Math.floor(size / worldSize);
   const whole = inputs.map((input) => input.subarray(0, part * worldSize));
-  const scattered = reduceScatterInStatedOrder(whole);
+  const scattered = reduceScatterInStatedOrder(whole, order === 'memory');
   await each(groups, async (group, rank) => {
     const output = new Float32Array(part);
     const before = inputs[rank].slice();
@@ -95,6 +104,83 @@ async function checkSize(groups: readonly ProcessGroup[], size: number): Promise
   }
 }
 
+/** Small whole numbers, whose sums are exact in any order. */
+function wholeNumbers(rank: number, length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => ((i * 7 + rank * 13) % 101) - 50);
+}
+
+function sumOfWholeNumbers(worldSize: number, length: number): Float32Array {
+  const sum = new Float32Array(length);
+  for (let rank = 0; rank < worldSize; rank++) {
+    for (const [i, value] of wholeNumbers(rank, length).entries()) sum[i] += value;
+  }
+  return sum;
+}
+
+async function checkUnequalParts(groups: readonly ProcessGroup[]): Promise<void> {
+  const { length: worldSize } = groups;
+  for (const scale of [0, 1, 997, 150_001]) {
+    // The first rank has nothing at all.
+    const lengths = groups.map((_, rank) => rank * scale + (rank % 2));
+    const whole = lengths.reduce((sum, length) => sum + length, 0);
+    const sum = sumOfWholeNumbers(worldSize, whole);
+    await each(groups, async (group, rank) => {
+      const [start] = partsOf(lengths)[rank];
+      const output = new Float32Array(lengths[rank]);
+      await group.reduceScatter(wholeNumbers(rank, whole), output, lengths);
+      assertSameBits(output, sum.subarray(start, start + output.length), `reduceScatter of [${lengths}]`);
+      const gathered = new Float32Array(whole);
+      await group.allGather(output, gathered, lengths);
+      assertSameBits(gathered, sum, `allGather of [${lengths}]`);
+    });
+    if (whole > 20_000 && worldSize > 2) return;
+  }
+}
+
+async function checkArenas(groups: readonly ProcessGroup[]): Promise<void> {
+  const { length: worldSize } = groups;
+  const size = 5003;
+  await each(groups, async (group, rank) => {
+    const own = await group.allocate(size + 2);
+    const common = await group.allocate(size, 'common');
+    assert.ok(own.every((value) => value === 0) && common.every((value) => value === 0), 'memory of zeros');
+    for (let round = 0; round < 3; round++) {
+      const values = own.subarray(1, 1 + size);
+      values.set(wholeNumbers(rank, size));
+      await group.allReduce(values);
+      const sum = sumOfWholeNumbers(worldSize, size)[77];
+      assert.deepEqual([own[0], values[77], own[size + 1]], [0, sum, 0]);
+      values.set(wholeNumbers(rank, size));
+      const lengths = partsOf(
+        groups.map((_, r) => Math.floor((size * (r + 1)) / worldSize) - Math.floor((size * r) / worldSize)),
+      );
+      const [start, end] = lengths[rank];
+      const part = new Float32Array(end - start);
+      await group.reduceScatter(
+        values,
+        part,
+        lengths.map(([from, to]) => to - from),
+      );
+      assert.equal(values[5], wholeNumbers(rank, size)[5], 'reduceScatter leaves its input alone');
+      // The own part of the common arena is written where it lies, and nobody has to gather.
+      common.subarray(start, end).set(part);
+      await group.allGather(
+        common.subarray(start, end),
+        common,
+        lengths.map(([from, to]) => to - from),
+      );
+      assert.equal(common[77], sum);
+      await group.allGather(
+        part,
+        values,
+        lengths.map(([from, to]) => to - from),
+      );
+      assertSameBits(values, common, 'the same in both arenas');
+      await group.barrier();
+    }
+  });
+}
+
 async function checkObjects(groups: readonly ProcessGroup[]): Promise<void> {
   const value = (rank: number) => ({ rank, text: 'é'.repeat(rank), none: null, list: [1.5, [rank]] });
   const lists = await each(groups, (group, rank) => group.allGatherObject(value(rank)));
@@ -116,10 +202,10 @@ async function checkQueue(groups: readonly ProcessGroup[]): Promise<void> {
   });
 }
 
-async function checkArrivalOrder(groups: readonly ProcessGroup[]): Promise<void> {
+async function checkArrivalOrder(groups: readonly ProcessGroup[], order: Order): Promise<void> {
   for (const size of [100, 50_000]) {
-    const inputs = randomInputs(3, size);
-    const expected = allReduceInStatedOrder(inputs, add);
+    const inputs = inputsFor(order, 3, size);
+    const expected = allReduceInStatedOrder(inputs, add, order === 'memory');
     for (const delays of [
       [0, 15, 30],
       [30, 0, 15],
@@ -244,6 +330,11 @@ async function checkClosing(groups: readonly ProcessGroup[]): Promise<void> {
   await groups[2].close();
   await ended;
   await assert.rejects(groups[0].barrier(), /the process group is closed/);
+}
+
+function inputsFor(order: Order, worldSize: number, size: number): Float32Array[] {
+  if (order !== 'machines') return randomInputs(worldSize, size);
+  return Array.from({ length: worldSize }, (_, rank) => wholeNumbers(rank, size));
 }
 
 /** The same values for the same arguments, of magnitudes that make the order of additions visible. */

@@ -3,6 +3,7 @@ import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
 import { FrameMesh } from '../frame-mesh.js';
 import { MeshGroup } from '../mesh-group.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
+import { shareMemory } from '../shared/share-memory.js';
 import { membershipOf } from './frame.js';
 import { ZeroMqWire } from './zeromq-wire.js';
 
@@ -21,6 +22,10 @@ export interface ZeroMqGroupOptions {
   readonly timeoutMs?: number;
   /** Gives our endpoint to the others and returns all endpoints in rank order, the same list on every rank. */
   readonly exchange: (endpoint: string) => Promise<string[]>;
+  /** `shared`: ranks of one machine use memory that they share, where they can. `zmq`: everything goes over ZeroMQ. */
+  readonly transport?: 'shared' | 'zmq';
+  /** Ranks with the same name share memory; without it, those on the same machine. */
+  readonly machine?: string;
   /** Ends all waits at once, with its reason. */
   readonly signal?: AbortSignal;
   readonly log?: Logger;
@@ -50,7 +55,17 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
     await mesh.close(toError(error));
     throw mesh.failure;
   }
-  return new MeshGroup(mesh, abort.forget);
+  const group = new MeshGroup(mesh, abort.forget);
+  if (options.transport === 'zmq') return group;
+  try {
+    group.begin(
+      await shareMemory({ group, mesh, timeoutMs, machine: options.machine, log: options.log ?? silentLogger }),
+    );
+    return group;
+  } catch (error) {
+    await group.close();
+    throw error;
+  }
 }
 
 function listenForAbort(signal: AbortSignal | undefined, act: (reason: Error) => void) {

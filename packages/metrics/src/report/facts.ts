@@ -1,8 +1,9 @@
 // The table of facts beside the curves, and the large figures above them: from the metrics, the validation and what the
 // caller knows. Pure.
+
+import { duration } from '../progress-text.js';
 import type { JsonLine } from '../sinks/json-lines.js';
 import { isStepRecord } from '../sinks/metrics-file.js';
-import { duration } from '../progress-text.js';
 import type { StepRecord } from '../step-record.js';
 import type { EvaluationFacts } from './report-options.js';
 

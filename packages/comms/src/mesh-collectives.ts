@@ -1,0 +1,214 @@
+// The collectives as patterns of frames over a mesh of any ranks. Which pattern is a pure function of size and world.
+import { SlipError } from '@slip/core';
+import { type Call, type Collectives, type Parts, splitEvenly } from './collectives.js';
+import { type FrameTag, MAX_PAYLOAD_BYTES, type Mesh } from './mesh.js';
+import { combineInto, combineTree, type Reduction } from './vector/kernels.js';
+
+/** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
+const CHUNK_ELEMENTS = 128 * 1024;
+const CHUNK_BYTES = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
+/** What one rank may send to all others together when it sends directly. */
+const DIRECT_BYTES = 256 * 1024;
+
+export type Algorithm = 'direct' | 'ring';
+
+/**
+ * Short messages go directly from each rank to each: one latency, but W - 1 times the data. Long ones go around a ring in
+ * chunks: 2 (W - 1) latencies, and 2 (W - 1) / W of the data whatever the world size. Between processes of one machine the
+ * direct way was the faster one for all sizes that may take it.
+ * @param elements float32 elements of the whole collective
+ */
+export function chooseAlgorithm(elements: number, worldSize: number): Algorithm {
+  // A ring of one would send to itself, and a ring needs an element for each rank.
+  if (worldSize === 1 || elements < worldSize) return 'direct';
+  return elements * Float32Array.BYTES_PER_ELEMENT * (worldSize - 1) <= DIRECT_BYTES ? 'direct' : 'ring';
+}
+
+/** The collectives between the ranks of this mesh, by frames alone. */
+export class MeshCollectives implements Collectives {
+  private readonly mesh: Mesh;
+
+  constructor(mesh: Mesh) {
+    this.mesh = mesh;
+  }
+
+  /** In place; the same bits on all ranks, since each element is computed by one rank or by all in the same order. */
+  async allReduce(call: Call, buffer: Float32Array, op: Reduction): Promise<void> {
+    const mesh = this.mesh;
+    const { rank, worldSize } = mesh;
+    if (chooseAlgorithm(buffer.length, worldSize) === 'direct') {
+      await sendToOthers(mesh, call, () => buffer);
+      return combineReceived(mesh, call, buffer.slice(), buffer, op);
+    }
+    const segments = splitEvenly(buffer.length, worldSize);
+    // As in reduceScatter, so that both make the same sums: after W - 1 additions a rank holds the sum of its own segment.
+    await turnRing(mesh, call, {
+      steps: 2 * (worldSize - 1),
+      segmentAt: (step) => buffer.subarray(...segments[modulo(rank - 1 - step, worldSize)]),
+      take: (step, into, other) => (step < worldSize - 1 ? combineInto(op, into, other) : into.set(other)),
+    });
+  }
+
+  async reduceScatter(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
+    const mesh = this.mesh;
+    const { rank, worldSize } = mesh;
+    if (chooseAlgorithm(input.length, worldSize) === 'direct') {
+      await sendToOthers(mesh, call, (to) => input.subarray(...parts[to]));
+      return combineReceived(mesh, call, input.slice(...parts[rank]), output, 'sum');
+    }
+    const sums = input.slice();
+    await turnRing(mesh, call, {
+      steps: worldSize - 1,
+      segmentAt: (step) => sums.subarray(...parts[modulo(rank - 1 - step, worldSize)]),
+      take: (_, into, other) => combineInto('sum', into, other),
+    });
+    output.set(sums.subarray(...parts[rank]));
+  }
+
+  async allGather(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
+    const mesh = this.mesh;
+    const { rank, worldSize } = mesh;
+    const part = (r: number) => output.subarray(...parts[r]);
+    part(rank).set(input);
+    if (chooseAlgorithm(output.length, worldSize) === 'direct') {
+      await sendToOthers(mesh, call, () => part(rank));
+      for (const from of others(mesh)) part(from).set(await receiveFloats(mesh, call, from, 0, part(from).length));
+      return;
+    }
+    await turnRing(mesh, call, {
+      steps: worldSize - 1,
+      segmentAt: (step) => part(modulo(rank - step, worldSize)),
+      take: (_, into, other) => into.set(other),
+    });
+  }
+
+  /** Short ones go from the root to each, long ones in chunks from rank to rank, upwards from the root. */
+  async broadcast(call: Call, bytes: Uint8Array): Promise<void> {
+    const mesh = this.mesh;
+    const { rank, worldSize } = mesh;
+    const place = modulo(rank - call.root, worldSize);
+    const isDirect = chooseAlgorithm(bytes.length / Float32Array.BYTES_PER_ELEMENT, worldSize) === 'direct';
+    const from = isDirect ? call.root : modulo(rank - 1, worldSize);
+    const following = place === worldSize - 1 ? [] : [modulo(rank + 1, worldSize)];
+    const receivers = isDirect ? (place === 0 ? others(mesh) : []) : following;
+    const sends = new Sends();
+    for (const [chunk, part] of [...chunksOf(bytes, CHUNK_BYTES)].entries()) {
+      const tag = tagOf(call, chunk);
+      if (place !== 0) part.set(sized(await mesh.receive(from, tag), part.length, from));
+      for (const to of receivers) sends.add(mesh.send(to, tag, part));
+    }
+    await sends.done();
+  }
+
+  /** Also the barrier, with none. */
+  async exchangeBytes(call: Call, own: Uint8Array): Promise<Uint8Array[]> {
+    const mesh = this.mesh;
+    if (own.length > MAX_PAYLOAD_BYTES)
+      throw new SlipError('internal', `${own.length} bytes do not fit into one frame`);
+    const tag = tagOf(call, 0);
+    for (const to of others(mesh)) await mesh.send(to, tag, own);
+    const all: Uint8Array[] = [];
+    all[mesh.rank] = own;
+    for (const from of others(mesh)) all[from] = await mesh.receive(from, tag);
+    return all;
+  }
+}
+
+/** Takes what the others have sent directly, and combines it with the own values in rank order. */
+async function combineReceived(
+  mesh: Mesh,
+  call: Call,
+  own: Float32Array,
+  output: Float32Array,
+  op: Reduction,
+): Promise<void> {
+  const all: Float32Array[] = [];
+  all[mesh.rank] = own;
+  for (const from of others(mesh)) all[from] = await receiveFloats(mesh, call, from, 0, own.length);
+  combineTree(op, all, [output]);
+}
+
+interface Ring {
+  readonly steps: number;
+  /** What leaves at this step; what arrives at step k is what leaves at step k + 1. */
+  segmentAt(step: number): Float32Array;
+  take(step: number, into: Float32Array, other: Float32Array): void;
+}
+
+/**
+ * Each chunk goes on as soon as it has been taken in, so that all links are busy at once. A chunk that still waits to leave is
+ * not yet overwritten: its place is written again only with a sum that it is part of.
+ */
+async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
+  const { rank, worldSize } = mesh;
+  const [left, right] = [modulo(rank - 1, worldSize), modulo(rank + 1, worldSize)];
+  const sends = new Sends();
+  let sent = 0;
+  let received = 0;
+  const send = (part: Float32Array) => sends.add(mesh.send(right, tagOf(call, sent++), bytesOf(part)));
+  for (const part of chunksOf(ring.segmentAt(0), CHUNK_ELEMENTS)) send(part);
+  for (let step = 0; step < ring.steps; step++) {
+    for (const part of chunksOf(ring.segmentAt(step + 1), CHUNK_ELEMENTS)) {
+      ring.take(step, part, await receiveFloats(mesh, call, left, received++, part.length));
+      if (step + 1 < ring.steps) send(part);
+    }
+  }
+  await sends.done();
+}
+
+/** Sends under way, awaited together at the end; a failure of the receiving side may come first. */
+class Sends {
+  private readonly pending: Promise<void>[] = [];
+
+  add(send: Promise<void>): void {
+    send.catch(() => undefined);
+    this.pending.push(send);
+  }
+
+  async done(): Promise<void> {
+    await Promise.all(this.pending);
+  }
+}
+
+async function sendToOthers(mesh: Mesh, call: Call, part: (to: number) => Float32Array): Promise<void> {
+  for (const to of others(mesh)) await mesh.send(to, tagOf(call, 0), bytesOf(part(to)));
+}
+
+async function receiveFloats(
+  mesh: Mesh,
+  call: Call,
+  from: number,
+  chunk: number,
+  length: number,
+): Promise<Float32Array> {
+  const bytes = sized(await mesh.receive(from, tagOf(call, chunk)), length * Float32Array.BYTES_PER_ELEMENT, from);
+  // Frames arrive at any address; floats need a multiple of four.
+  const aligned = bytes.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  return new Float32Array(aligned.buffer, aligned.byteOffset, length);
+}
+
+function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
+  if (bytes.length === wanted) return bytes;
+  throw new SlipError('peer-lost', `rank ${from} sent a frame of ${bytes.length} bytes where ${wanted} were expected`);
+}
+
+function tagOf({ operation, sequence, dtype, elements, root }: Call, chunk: number): FrameTag {
+  return { operation, sequence, dtype, elements, root, chunk };
+}
+
+/** Starting after the own rank, so that not everybody talks to rank 0 first. */
+function others({ rank, worldSize }: Mesh): number[] {
+  return Array.from({ length: worldSize - 1 }, (_, i) => (rank + 1 + i) % worldSize);
+}
+
+function* chunksOf<T extends Float32Array | Uint8Array>(values: T, size: number): Generator<T> {
+  for (let start = 0; start < values.length; start += size) yield values.subarray(start, start + size) as T;
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
+}

@@ -1,0 +1,110 @@
+// The vector kernels against plain arithmetic, bit for bit, and against their own source.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import fc from 'fast-check';
+import { compileKernels, sourceFile } from './compile-kernels.js';
+import { combineTree, fromHalf, toHalf } from './kernels.js';
+
+test('the binary is what the source compiles to', async () => {
+  const text = await compileKernels(readFileSync(sourceFile('kernels.wat'), 'utf8'));
+  assert.equal(readFileSync(sourceFile('kernels-binary.ts'), 'utf8'), text, 'run npm run kernels -w @slip/comms');
+});
+
+function plainTree(values: number[], combine: (a: number, b: number) => number): number {
+  const level = [...values];
+  for (let gap = 1; gap < level.length; gap *= 2) {
+    for (let i = 0; i + gap < level.length; i += 2 * gap) level[i] = combine(level[i], level[i + gap]);
+  }
+  return level[0];
+}
+
+const floats = (length: number) =>
+  fc.float32Array({ minLength: length, maxLength: length, noNaN: true, min: -(2 ** 100), max: 2 ** 100 });
+
+for (const [op, combine] of [
+  ['sum', (a: number, b: number) => Math.fround(a + b)],
+  ['max', (a: number, b: number) => Math.max(a, b)],
+] as const) {
+  test(`${op} of any number of inputs at any length is the plain ${op} in the stated order`, () => {
+    const lengths = fc.oneof(fc.integer({ min: 0, max: 70 }), fc.constantFrom(4095, 4096, 4097, 9001));
+    const cases = fc
+      .tuple(fc.integer({ min: 1, max: 9 }), lengths)
+      .chain(([count, length]) => fc.array(floats(length), { minLength: count, maxLength: count }));
+    fc.assert(
+      fc.property(cases, (inputs) => {
+        const expected = Float32Array.from(inputs[0], (_, i) =>
+          plainTree(
+            inputs.map((input) => input[i]),
+            combine,
+          ),
+        );
+        const outputs = [new Float32Array(expected.length), inputs[0]];
+        combineTree(op, inputs, outputs);
+        for (const output of outputs) assert.deepEqual(output, expected);
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+test('the sum of aligned halves is a part of the sum of the whole', () => {
+  const inputs = Array.from({ length: 8 }, (_, r) => Float32Array.of(Math.fround(0.1 * 7 ** r), 1 / (r + 3)));
+  const [whole, low, high] = Array.from({ length: 3 }, () => new Float32Array(2));
+  combineTree('sum', inputs, [whole]);
+  combineTree('sum', inputs.slice(0, 4), [low]);
+  combineTree('sum', inputs.slice(4), [high]);
+  combineTree('sum', [low, high], [low]);
+  assert.deepEqual(low, whole);
+});
+
+test('bfloat16 rounds to the nearest, ties to even', () => {
+  const bits = Uint32Array.of(0x3f800000, 0x3f808000, 0x3f818000, 0x3f808001, 0xff800000, 0x7fc00001, 0x7f800001, 0);
+  const wire = new Uint16Array(8);
+  toHalf('bfloat16', new Float32Array(bits.buffer), wire);
+  assert.deepEqual([...wire], [0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xff80, 0x7fc0, 0x7fc0, 0]);
+  const back = new Float32Array(8);
+  fromHalf('bfloat16', wire, back);
+  assert.deepEqual([...back.subarray(0, 5)], [1, 1, 1.015625, 1.0078125, Number.NEGATIVE_INFINITY]);
+  assert.ok(Number.isNaN(back[5]) && Number.isNaN(back[6]));
+});
+
+test('every float16 comes back as itself', () => {
+  const wire = Uint16Array.from({ length: 65_536 }, (_, i) => i);
+  const [values, again] = [new Float32Array(65_536), new Uint16Array(65_536)];
+  fromHalf('float16', wire, values);
+  toHalf('float16', values, again);
+  for (let i = 0; i < wire.length; i++) {
+    const isNaN16 = (i & 0x7c00) === 0x7c00 && (i & 0x3ff) !== 0;
+    if (isNaN16) assert.ok(Number.isNaN(values[i]));
+    else assert.equal(again[i], i);
+  }
+  assert.deepEqual([values[0x3c00], values[1], values[0xfbff]], [1, 2 ** -24, -65_504]);
+});
+
+test('float16 rounds to the nearest, ties to even, for any float', () => {
+  const [wire, nearest] = [new Uint16Array(1), new Float32Array(3)];
+  fc.assert(
+    fc.property(fc.float({ noNaN: true, min: -65_504, max: 65_504 }), (value) => {
+      toHalf('float16', Float32Array.of(value), wire);
+      // The neighbours of the result are not nearer; where one is as near, the result is the even one.
+      const magnitude = wire[0] & 0x7fff;
+      fromHalf(
+        'float16',
+        Uint16Array.of(
+          wire[0],
+          magnitude > 0 ? wire[0] - 1 : wire[0],
+          Math.min(0x7bff, magnitude + 1) | (wire[0] & 0x8000),
+        ),
+        nearest,
+      );
+      const [own, below, above] = [...nearest].map((near) => Math.abs(near - value));
+      assert.ok(own <= below && own <= above, `${value}`);
+      if ((own === below && magnitude > 0) || (own === above && magnitude < 0x7bff))
+        assert.equal(wire[0] & 1, 0, `${value}`);
+    }),
+    { numRuns: 2000 },
+  );
+  toHalf('float16', Float32Array.of(65_520), wire);
+  assert.equal(wire[0], 0x7c00);
+});

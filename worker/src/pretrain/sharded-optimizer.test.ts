@@ -1,0 +1,76 @@
+// The sharded update equals all-reduce and a whole AdamW on every rank, bit for bit, and shards are what they should be.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { createMemoryGroups } from '@slip/comms';
+import { RandomStream } from '@slip/core';
+import { adamW } from '@slip/model';
+import { resolveModel, stateLayout } from '@slip/model/architecture';
+import { createCollectiveClock } from './collective-clock.js';
+import { gatherMoments, updateParameters } from './sharded-optimizer.js';
+import { createTrainState, type TrainState } from './train-state.js';
+
+const model = resolveModel('SLIP_VITS16', {
+  ...{
+    imageSize: 16,
+    patchSize: 8,
+    visionWidth: 48,
+    visionDepth: 2,
+    visionHeads: 2,
+    textWidth: 16,
+    textDepth: 1,
+    textHeads: 2,
+  },
+  ...{ contextLength: 6, vocabSize: 64, embedDim: 16, sslMlpDim: 16, sslEmbDim: 8 },
+});
+
+for (const worldSize of [1, 2, 3, 4]) {
+  test(`three updates on ${worldSize} ranks equal those of an optimizer that is not sharded`, async () => {
+    const groups = createMemoryGroups(worldSize);
+    await Promise.all(
+      groups.map(async (group) => {
+        const sharded = await createTrainState(model, 0, group);
+        const whole = await createTrainState(model, 0, group);
+        for (let step = 1; step <= 3; step++) {
+          const hyper = {
+            lr: 1e-2,
+            beta1: 0.9,
+            beta2: 0.98,
+            eps: 1e-8,
+            weightDecay: 0.1,
+            step,
+            gradScale: 1 / worldSize,
+          };
+          fillGradients(sharded, group.rank, step);
+          fillGradients(whole, group.rank, step);
+          await updateParameters(sharded, group, createCollectiveClock(), hyper);
+          await group.allReduce(whole.grads);
+          adamW(whole, whole.entries, hyper);
+        }
+        await gatherMoments(sharded, group);
+        for (const arena of ['params', 'expAvg', 'expAvgSq'] as const) {
+          assert.deepEqual(sharded[arena], whole[arena], arena);
+        }
+      }),
+    );
+    await Promise.all(groups.map((group) => group.close()));
+  });
+}
+
+test('the logit scale is clamped by the rank that owns it, for all', async () => {
+  const groups = createMemoryGroups(2);
+  const { offset } = stateLayout(model).entries.find(({ name }) => name === 'logit_scale')!;
+  await Promise.all(
+    groups.map(async (group) => {
+      const state = await createTrainState(model, 0, group);
+      state.params[offset] = 9;
+      const hyper = { lr: 0, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: 0, step: 1, gradScale: 1 };
+      await updateParameters(state, group, createCollectiveClock(), hyper);
+      assert.equal(state.params[offset], Math.fround(4.6052));
+    }),
+  );
+});
+
+function fillGradients(state: TrainState, rank: number, step: number): void {
+  const random = new RandomStream('gradients', rank, step);
+  for (let i = 0; i < state.grads.length; i++) state.grads[i] = random.uniform(-1, 1);
+}
