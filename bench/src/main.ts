@@ -1,11 +1,12 @@
 // `npm run bench -- [NAME ...] [--json] [--rounds N] [--write FILE.md]`: runs the named comparisons, all without a name.
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '@slip/core';
+import { glooBench, mpiBench } from './benches/all-reduce.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type CaseResult, runBench } from './harness.js';
 import { asMarkdown, asTable, machine } from './report.js';
 
-const BENCHES: readonly Bench[] = [trainStepBench];
+const BENCHES: readonly Bench[] = [trainStepBench, glooBench, mpiBench];
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({

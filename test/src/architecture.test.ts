@@ -17,7 +17,16 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/checkpoint': ['core'],
   'packages/metrics': ['core'],
   'packages/config': ['core', 'model/architecture'],
-  orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'model/architecture'],
+  orchestrator: [
+    'core',
+    'protocol',
+    'config',
+    'config/bench-comm',
+    'config/flags',
+    'data',
+    'checkpoint',
+    'model/architecture',
+  ],
   worker: [
     'core',
     'protocol',

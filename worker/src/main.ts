@@ -1,16 +1,23 @@
 // A worker process: joins the run it was started for, runs its task, and leaves with a documented exit code.
-import { readRunConfig } from '@slip/config';
-import { createLogger, SlipError } from '@slip/core';
+import { type BenchCommConfig, readBenchComm, readRunConfig } from '@slip/config';
+import { createLogger, type Logger, SlipError } from '@slip/core';
+import { runBenchComm } from './bench-comm/run-bench-comm.js';
 import { runPretrain } from './pretrain/run-pretrain.js';
-import { joinRun, readWorkerEnvironment } from './session/session.js';
+import { joinRun, readWorkerEnvironment, type WorkerEnvironment, type WorkerSession } from './session/session.js';
+import { withGroup } from './session/with-group.js';
+
+interface Place {
+  readonly environment: WorkerEnvironment;
+  readonly session: WorkerSession;
+  readonly log: Logger;
+}
 
 async function main(): Promise<number> {
   const environment = readWorkerEnvironment(process.env);
   const log = createLogger(`rank ${environment.rank}`);
   const session = await joinRun(environment, log);
   try {
-    const { config, hash } = await readRunConfig(environment.configFile);
-    const outcome = await runPretrain({ config, configHash: hash, environment, session, log });
+    const outcome = await runTask({ environment, session, log });
     await session.finish(outcome);
     return outcome === 'completed' ? 0 : new SlipError('stopped', '').exitCode;
   } catch (thrown) {
@@ -22,6 +29,19 @@ async function main(): Promise<number> {
   } finally {
     await session.close();
   }
+}
+
+async function runTask(place: Place): Promise<'completed' | 'stopped'> {
+  const { configFile } = place.environment;
+  const { config, hash } = await readRunConfig(configFile);
+  const bench = await readBenchComm(configFile);
+  return bench === undefined ? runPretrain({ config, configHash: hash, ...place }) : benchComm(place, bench);
+}
+
+async function benchComm(place: Place, config: BenchCommConfig): Promise<'completed'> {
+  const print = (line: string) => process.stdout.write(`${line}\n`);
+  await withGroup(place, config, (group) => runBenchComm({ config, group, print }));
+  return 'completed';
 }
 
 main().then(

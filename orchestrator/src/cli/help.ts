@@ -9,12 +9,14 @@ export interface FlagGroup {
 
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
-Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain when not given.
+Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain
+when not given; bench-comm measures the collectives. --help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 const EXAMPLES: readonly [string, string][] = [
   ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
   ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
+  ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
   ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
 ];
 

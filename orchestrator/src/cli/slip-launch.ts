@@ -1,8 +1,10 @@
 // The command slip-launch: argv and environment in, exit code out. The only place of the launcher that reads either.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RunConfig } from '@slip/config';
+import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
@@ -12,7 +14,12 @@ import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
 import type { FlagDefinition } from './flag-definition.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
-const TASKS = ['pretrain'];
+/** The flags of each task. */
+const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
+  pretrain: PRETRAIN_FLAGS,
+  'bench-comm': BENCH_COMM_FLAGS,
+};
+const TASKS = Object.keys(TASK_FLAGS);
 
 /** Runs the command; errors for people are printed here, as one line. */
 export async function slipLaunch(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
@@ -29,9 +36,10 @@ export async function slipLaunch(argv: readonly string[], environment: NodeJS.Pr
 async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const legacy = LEGACY_FLAGS.filter(({ name }) => !PRETRAIN_FLAGS.some((flag) => flag.name === name));
   const own = [...LAUNCH_FLAGS, ...CLI_FLAGS.filter(({ name }) => !PRETRAIN_FLAGS.some((flag) => flag.name === name))];
-  const { task = 'pretrain', flags } = parseArguments(argv, [...own, ...PRETRAIN_FLAGS, ...legacy], TASKS);
+  const named = argv.find((word) => TASKS.includes(word)) ?? 'pretrain';
+  const { task = 'pretrain', flags } = parseArguments(argv, [...own, ...TASK_FLAGS[named], ...legacy], TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
-  if (flags.help === true) return printHelp();
+  if (flags.help === true) return printHelp(task);
   if (flags.version === true) return print(readVersion());
 
   const log = createLogger('launch');
@@ -42,17 +50,19 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   for (const notice of settings.notices) log.info(notice);
   for (const flag of legacy)
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
-  return launchPretrain({ flags, settings, environment, log });
+  const request = { flags, settings, environment, log };
+  return task === 'pretrain' ? launchPretrain(request) : launchBenchComm(request);
 }
 
-interface PretrainLaunch {
+interface LaunchRequest {
   readonly flags: Readonly<Record<string, unknown>>;
   readonly settings: LaunchSettings;
   readonly environment: NodeJS.ProcessEnv;
   readonly log: Logger;
 }
 
-async function launchPretrain({ flags, settings, environment, log }: PretrainLaunch): Promise<number> {
+async function launchPretrain(request: LaunchRequest): Promise<number> {
+  const { flags, settings, log } = request;
   const { describePlan, resolvePretrainConfig, writeRunConfig } = await import('@slip/config');
   const { numNodes, nprocPerNode } = settings;
   const { config, hash, notices, warnings } = await resolvePretrainConfig({
@@ -66,21 +76,43 @@ async function launchPretrain({ flags, settings, environment, log }: PretrainLau
   if (flags['dry-run'] === true) return print(describePlan(config, await knownSize(config)));
 
   const runFolder = path.resolve(config.outputDir);
-  const configFile = path.join(runFolder, 'config.json');
   if (settings.nodeRank === 0) await writeRunConfig(config, hash);
+  return launchTask(request, runFolder, hash, () => writeRunConfig(config, hash));
+}
+
+async function launchBenchComm(request: LaunchRequest): Promise<number> {
+  const { resolveBenchComm, writeBenchComm } = await import('@slip/config');
+  const { config, hash } = resolveBenchComm(pick(request.flags, BENCH_COMM_FLAGS));
+  if (request.flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
+  const folder =
+    config.outputDir === '' ? mkdtempSync(path.join(os.tmpdir(), 'slip-bench-comm-')) : path.resolve(config.outputDir);
+  try {
+    await writeBenchComm(folder, config, hash);
+    return await launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
+  } finally {
+    if (config.outputDir === '') rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param writeConfig for nodes that do not see the folder of node 0 */
+async function launchTask(
+  { settings, environment, log }: LaunchRequest,
+  runFolder: string,
+  configHash: string,
+  writeConfig: () => Promise<void>,
+): Promise<number> {
+  const configFile = path.join(runFolder, 'config.json');
   const { launch } = await import('../launch/launch.js');
   const { processSignals } = await import('../launch/process-signals.js');
   return launch(
     {
       ...settings,
       ...(settings.logDir === undefined ? {} : { logDir: path.resolve(settings.logDir) }),
-      runFolder,
-      configFile,
-      configHash: hash,
+      ...{ runFolder, configFile, configHash },
       workerExecutable: findWorker(),
       // Where storage is not shared, every node keeps a copy of its own.
       beforeStart: async () => {
-        if (!existsSync(configFile)) await writeRunConfig(config, hash);
+        if (!existsSync(configFile)) await writeConfig();
       },
       environment,
     },
@@ -108,12 +140,12 @@ function findWorker(): string {
   return worker;
 }
 
-async function printHelp(): Promise<number> {
+async function printHelp(task: string): Promise<number> {
   const { renderHelp } = await import('./help.js');
   const groups = [
     { title: 'Launch', flags: LAUNCH_FLAGS },
     { title: 'General', flags: CLI_FLAGS },
-    { title: 'Pretrain', flags: PRETRAIN_FLAGS },
+    { title: task, flags: TASK_FLAGS[task] },
   ];
   return print(await renderHelp(groups, Math.min(120, process.stdout.columns ?? 100)));
 }

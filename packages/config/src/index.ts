@@ -1,4 +1,12 @@
 // Run configuration: the flag table, recipes, what a run is and what it amounts to.
+export {
+  type BenchCommConfig,
+  type BenchOperation,
+  parseSizes,
+  readBenchComm,
+  resolveBenchComm,
+  writeBenchComm,
+} from './bench-comm.js';
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
 export { describePlan, type Plan, planPretrain } from './plan.js';
 export { parseRecipe, readRecipe } from './recipe.js';

@@ -47,6 +47,13 @@ test('stopping at any step and going on, and a killed worker, change no bit of t
     assert.deepEqual(epochLines(runFolder), epochLines(undisturbed), 'and the same log.txt');
   });
 
+  await context.test('with all tensors over ZeroMQ, the sums of two ranks have the same bits', async () => {
+    const runFolder = path.join(folder, 'zmq');
+    const { code, output } = await launch([...runArguments(set, runFolder), '--transport', 'zmq']);
+    assert.equal(code, 0, output);
+    assert.deepEqual(finalWeights(runFolder), expected);
+  });
+
   await context.test('kill -9 of a worker restarts all of them from the last checkpoint', async () => {
     const runFolder = path.join(folder, 'killed');
     const run = start(runArguments(set, runFolder));
@@ -62,6 +69,12 @@ test('stopping at any step and going on, and a killed worker, change no bit of t
     assert.ok(restarted < 10_000, `restarted after ${restarted} ms`);
     assert.deepEqual(finalWeights(runFolder), expected);
     assert.deepEqual(workersOf(runFolder), [], 'nothing is left running');
+    // What the survivor was doing when its peer was killed.
+    const flight = path.join(runFolder, 'attempts/0/flight');
+    const [survivor] = readdirSync(flight);
+    const { calls } = JSON.parse(readFileSync(path.join(flight, survivor), 'utf8'));
+    assert.equal(calls.at(-1).outcome, 'failed');
+    assert.ok(calls.length > 10 && calls.slice(0, -1).every((call: { outcome: string }) => call.outcome === 'done'));
   });
 });
 

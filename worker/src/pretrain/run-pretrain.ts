@@ -2,7 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
-import { connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
+import type { ProcessGroup } from '@slip/comms';
 import { modelOf, type Plan, planPretrain, type RunConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
@@ -12,6 +12,7 @@ import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig } from '@slip/model/architecture';
 import { prepareValidation, type Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { withGroup } from '../session/with-group.js';
 import { createCheckpointer } from './checkpointer.js';
 import { createCollectiveClock, timedCollectives } from './collective-clock.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
@@ -29,12 +30,19 @@ export interface PretrainContext {
 
 /** The whole life of a pre-training worker. */
 export async function runPretrain(context: PretrainContext): Promise<TrainOutcome> {
+  // Before the group is opened: from then on a signal asks for a stop at a step boundary.
+  const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping after the current step`));
+  return withGroup(context, context.config, (group) => pretrain(context, group, stop));
+}
+
+async function pretrain(
+  context: PretrainContext,
+  group: ProcessGroup,
+  stop: { readonly signal: NodeJS.Signals | undefined },
+): Promise<TrainOutcome> {
   const { config, environment, log } = context;
-  const stop = listenForStop((signal) => log.warn(`${signal} received: stopping after the current step`));
   const closers: (() => Promise<unknown>)[] = [];
   try {
-    const group = await openGroup(context);
-    closers.unshift(() => group.close());
     const model = modelOf(config);
     const threads = threadsPerWorker(config, environment);
     const validation = await prepareValidation({ config, model, group, threads, log, required: config.evaluate });
@@ -97,22 +105,6 @@ export async function runPretrain(context: PretrainContext): Promise<TrainOutcom
   } finally {
     for (const close of closers) await close();
   }
-}
-
-async function openGroup({ config, environment, session, log }: PretrainContext): Promise<ProcessGroup> {
-  if (environment.worldSize === 1) return createSoloGroup();
-  return connectZeroMqGroup({
-    rank: environment.rank,
-    worldSize: environment.worldSize,
-    runId: environment.runId,
-    generation: environment.generation,
-    host: environment.host,
-    timeoutMs: config.commTimeout * 1000,
-    transport: config.transport,
-    exchange: (endpoint) => session.exchange(endpoint),
-    signal: session.aborted,
-    log,
-  });
 }
 
 /** Cores divided among the workers of this node, unless `--threads` says otherwise. */

@@ -1,0 +1,38 @@
+"""All-reduce of Gloo through torch.distributed: gloo_all_reduce.py RANKS BYTES ROUNDS, one JSON line of figures.
+
+A round is as long as on the slowest rank, as in `slip-launch bench-comm`; every result is checked.
+"""
+import json
+import os
+import sys
+import time
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def work(rank, ranks, size, rounds):
+    torch.set_num_threads(1)
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29517", GLOO_SOCKET_IFNAME="lo")
+    dist.init_process_group("gloo", rank=rank, world_size=ranks)
+    buffer = torch.empty(size // 4)
+    times = torch.zeros(rounds)
+    for i in range(-3, rounds):
+        buffer.fill_(rank + 1)
+        dist.barrier()
+        started = time.perf_counter()
+        dist.all_reduce(buffer)
+        if i >= 0:
+            times[i] = (time.perf_counter() - started) * 1e3
+        assert bool((buffer == ranks * (ranks + 1) // 2).all())
+    dist.all_reduce(times, op=dist.ReduceOp.MAX)
+    if rank == 0:
+        median = float(times.sort().values[rounds // 2])
+        bus = size / median / 1e6 * 2 * (ranks - 1) / ranks
+        print(json.dumps({"timeMs": median, "busBandwidthGBps": bus}), flush=True)
+
+
+if __name__ == "__main__":
+    count, size, rounds = map(int, sys.argv[1:4])
+    mp.spawn(work, (count, size, rounds), nprocs=count)

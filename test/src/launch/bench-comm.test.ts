@@ -1,0 +1,43 @@
+// `slip-launch bench-comm` as a user runs it: every collective is right, on shared memory and over ZeroMQ, and nothing is left.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import os from 'node:os';
+import test from 'node:test';
+import { launch } from '../pretrain/launch-runs.js';
+
+const temporaries = () => readdirSync(os.tmpdir()).filter((name) => name.startsWith('slip-bench-comm-'));
+
+for (const op of ['all-reduce', 'reduce-scatter', 'all-gather', 'broadcast']) {
+  for (const transport of ['shared', 'zmq']) {
+    test(`${op} of 3 ranks, transport ${transport}: no wrong element at any size`, async () => {
+      const before = temporaries();
+      const { code, output } = await launch([
+        ...['--nproc', '3', 'bench-comm', '--sizes', '1K:4M:16', '--iterations', '3', '--json'],
+        ...['--op', op, '--transport', transport],
+      ]);
+      assert.equal(code, 0, output);
+      const lines = output.split('\n').filter((line) => line.startsWith('{'));
+      const results = lines.map((line) => JSON.parse(line));
+      assert.deepEqual(
+        results.map(({ bytes, errors }) => [Math.round(Math.log2(bytes)), errors]),
+        [10, 14, 18, 22].map((size) => [size, 0]),
+      );
+      for (const { timeMs, algBandwidthGBps, busBandwidthGBps } of results) {
+        assert.ok(timeMs > 0 && algBandwidthGBps > 0 && busBandwidthGBps > 0);
+      }
+      assert.deepEqual(temporaries(), before, 'its folder is gone');
+    });
+  }
+}
+
+test('mistakes in its flags are one line', async () => {
+  for (const [args, message] of [
+    [['--sizes', '1K:1'], /\[config\] --sizes 1K:1: expected FROM:TO such as 1K:512M/],
+    [['--op', 'all-to-all'], /\[config\] --op: .*one of all-reduce, reduce-scatter, all-gather, broadcast/],
+    [['--lr', '1'], /\[config\] unknown flag --lr/],
+  ] as const) {
+    const { code, output } = await launch(['bench-comm', ...args]);
+    assert.equal(code, 2, output);
+    assert.match(output, message);
+  }
+});

@@ -1,0 +1,64 @@
+// The process group of a worker: with whom it computes, found through its session.
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
+import { type Logger, writeFileAtomic } from '@slip/core';
+import type { WorkerEnvironment, WorkerSession } from './session.js';
+
+/** Whatever the task, the part of its configuration that is about ranks talking to each other. */
+export interface GroupConfig {
+  /** Seconds to wait for another rank. */
+  readonly commTimeout: number;
+  readonly transport: 'shared' | 'zmq';
+}
+
+interface GroupPlace {
+  readonly environment: WorkerEnvironment;
+  readonly session: WorkerSession;
+  readonly log: Logger;
+}
+
+/**
+ * Opens the group of this worker for `work`, and closes it again. When the work fails, the last collectives of this rank are
+ * left in `<attempt>/flight/rank-00000.json`: of ranks that wait for each other, the one with the lowest number is behind.
+ * @throws SlipError `rendezvous` naming the rank that does not come; whatever `work` throws
+ */
+export async function withGroup<T>(
+  place: GroupPlace,
+  config: GroupConfig,
+  work: (group: ProcessGroup) => Promise<T>,
+): Promise<T> {
+  const group = await openGroup(place, config);
+  try {
+    return await work(group);
+  } catch (error) {
+    await writeFlightRecords(place, group);
+    throw error;
+  } finally {
+    await group.close();
+  }
+}
+
+async function openGroup({ environment, session, log }: GroupPlace, config: GroupConfig): Promise<ProcessGroup> {
+  const { rank, worldSize, runId, generation, host } = environment;
+  if (worldSize === 1) return createSoloGroup();
+  return connectZeroMqGroup({
+    ...{ rank, worldSize, runId, generation, host, log },
+    transport: config.transport,
+    timeoutMs: config.commTimeout * 1000,
+    exchange: (endpoint) => session.exchange(endpoint),
+    signal: session.aborted,
+  });
+}
+
+async function writeFlightRecords({ environment, log }: GroupPlace, group: ProcessGroup): Promise<void> {
+  const { rank, generation, host, attemptFolder } = environment;
+  const file = path.join(attemptFolder, 'flight', `rank-${String(rank).padStart(5, '0')}.json`);
+  const records = { rank, generation, host, traffic: group.traffic, calls: group.flightRecords };
+  try {
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFileAtomic(file, `${JSON.stringify(records, null, 1)}\n`);
+  } catch (error) {
+    log.warn(`the last collectives of this rank cannot be written to ${file}: ${(error as Error).message}`);
+  }
+}
