@@ -32,7 +32,7 @@ interface Picture {
 
 const MARKER = 'made.json';
 /** Raised when the pictures or texts of the same settings change, so that an older folder is made anew. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** @returns what was made, and whether it was there already. @throws SlipError `data` when the folder cannot be written */
 export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: EmojiSummary; existed: boolean }> {

@@ -36,7 +36,16 @@ export const LAUNCH_FLAGS: readonly FlagDefinition[] = [
   { name: 'standalone', type: 'boolean', description: 'this machine only, on a free port' },
   { name: 'master-addr', type: 'string', description: 'host part of --rdzv-endpoint' },
   { name: 'master-port', type: 'number', description: 'port part of --rdzv-endpoint (default 29500)' },
-  { name: 'local-addr', type: 'string', description: 'address at which other nodes reach this one' },
+  {
+    name: 'local-addr',
+    type: 'string',
+    description: 'address at which other nodes reach this one (default: that of the interface towards node 0)',
+  },
+  {
+    name: 'comm-interface',
+    type: 'string',
+    description: 'network interfaces for what ranks send each other, such as ib0,hsn0: the first that this node has',
+  },
   { name: 'max-restarts', type: 'number', description: 'restarts of all workers after a failure', default: 3 },
   { name: 'monitor-interval', type: 'number', description: 'accepted for compatibility; exits are noticed at once' },
   { name: 'role', type: 'string', description: 'name of the workers in prefixed output', default: 'default' },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readLaunchSettings } from './launch-settings.js';
 import { countGpus } from './machine.js';
-import { parseEndpoint } from './network.js';
+import { addressOfInterface, parseEndpoint } from './network.js';
 
 const machine = { numGpus: 0, numCores: 6 };
 const gpuMachine = { numGpus: 8, numCores: 64 };
@@ -96,4 +96,19 @@ test('what has no effect is said', () => {
     notices.map((notice) => notice.split(':')[0]),
     ['--rdzv-backend c10d', '--numa-binding', '--nnodes'],
   );
+});
+
+test('the first interface that a machine has is taken, and a machine without any is told which there are', () => {
+  const interfaces = {
+    lo: [{ address: '127.0.0.1', family: 'IPv4' }],
+    eth0: [
+      { address: 'fe80::1', family: 'IPv6' },
+      { address: '10.0.0.7', family: 'IPv4' },
+    ],
+    ib1: [{ address: 'fe80::2', family: 'IPv6' }],
+  };
+  assert.equal(addressOfInterface(['ib0', 'ib1', 'eth0', 'lo'], interfaces), '10.0.0.7');
+  assert.throws(() => addressOfInterface(['ib0', 'hsn0'], interfaces), /--comm-interface ib0,hsn0: .* only lo, eth0/);
+  const { commInterfaces } = readLaunchSettings({ 'comm-interface': 'ib0, hsn0' }, { numGpus: 0, numCores: 2 });
+  assert.deepEqual(commInterfaces, ['ib0', 'hsn0']);
 });

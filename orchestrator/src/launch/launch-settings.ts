@@ -14,6 +14,8 @@ export interface LaunchSettings {
   /** Of node 0; undefined for this machine only and any free port. */
   readonly endpoint?: Endpoint;
   readonly localAddress?: string;
+  /** Interfaces for what ranks send each other, best first. */
+  readonly commInterfaces?: readonly string[];
   readonly runId: string;
   readonly role: string;
   readonly maxRestarts: number;
@@ -45,6 +47,9 @@ export function readLaunchSettings(given: GivenFlags, machine: Machine): LaunchS
   const endpoint = standalone ? undefined : readEndpoint(given, numNodes);
   const timing = readRendezvousConf(textOf(given, 'rdzv-conf'));
   const localAddress = textOf(given, 'local-addr');
+  const commInterfaces = textOf(given, 'comm-interface')
+    ?.split(',')
+    .map((name) => name.trim());
   const logDir = textOf(given, 'log-dir');
   return {
     numNodes,
@@ -52,6 +57,7 @@ export function readLaunchSettings(given: GivenFlags, machine: Machine): LaunchS
     nodeRank,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(localAddress === undefined ? {} : { localAddress }),
+    ...(commInterfaces === undefined ? {} : { commInterfaces }),
     runId: textOf(given, 'rdzv-id') ?? 'none',
     role: textOf(given, 'role') ?? 'default',
     maxRestarts: readCount(given, 'max-restarts', 3),

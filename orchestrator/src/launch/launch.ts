@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { ERROR_CODES, type Logger, SlipError } from '@slip/core';
+import { curveKeyPair } from 'zeromq';
 import { type AgentEdges, type AgentResult, runAgent } from '../agent/agent.js';
 import { type Coordinator, startCoordinator } from '../coordinator/server.js';
 import { renderFailureReport } from './failure-report.js';
 import { refuseIfInUse, thisProcess } from './folder-in-use.js';
 import type { LaunchSettings } from './launch-settings.js';
-import { bindHost, type Endpoint, localAddressTowards, resolveHost } from './network.js';
+import { addressOfInterface, bindHost, type Endpoint, localAddressTowards, resolveHost } from './network.js';
 import { appendEvent, attemptFolder, claimAttempt, writeCoordinatorFile } from './run-store.js';
 
 export interface LaunchOptions extends LaunchSettings {
@@ -67,7 +68,10 @@ async function findPlace(options: LaunchOptions): Promise<Place> {
   const named = options.endpoint ?? { host: '127.0.0.1', port: 0 };
   const endpoint = { host: await resolveHost(named.host), port: named.port };
   const bind = bindHost(endpoint.host);
-  const host = options.localAddress ?? (await localAddressTowards(endpoint.host));
+  const host =
+    options.commInterfaces !== undefined
+      ? addressOfInterface(options.commInterfaces)
+      : (options.localAddress ?? (await localAddressTowards(endpoint.host)));
   return { endpoint, bindHost: bind, dialHost: bind === '*' ? '127.0.0.1' : bind, host };
 }
 
@@ -100,6 +104,8 @@ async function openCoordinator(options: LaunchOptions, place: Place, edges: Laun
           launchId,
           runId: options.runId,
           ...(await thisProcess()),
+          // For what ranks send each other; the folder is how workers of other nodes learn it.
+          dataKeys: curveKeyPair(),
         });
         return attempt;
       },

@@ -38,6 +38,24 @@ export function bindHost(address: string): string {
   return address.startsWith('127.') || own.some((entry) => entry.address === address) ? address : '*';
 }
 
+/** The IPv4 address of the first of these interfaces that this machine has. @throws SlipError `rendezvous` naming those it has */
+export function addressOfInterface(
+  names: readonly string[],
+  interfaces: Readonly<
+    NodeJS.Dict<readonly { readonly address: string; readonly family: string }[]>
+  > = os.networkInterfaces(),
+): string {
+  for (const name of names) {
+    const address = interfaces[name]?.find(({ family }) => family === 'IPv4')?.address;
+    if (address !== undefined) return address;
+  }
+  const here = Object.keys(interfaces).filter((name) => interfaces[name]?.some(({ family }) => family === 'IPv4'));
+  throw new SlipError(
+    'rendezvous',
+    `--comm-interface ${names.join(',')}: ${os.hostname()} has none of them with an IPv4 address, only ${here.join(', ')}`,
+  );
+}
+
 /** The address of the interface from which this machine would talk to `target`; sends nothing. */
 export async function localAddressTowards(target: string): Promise<string> {
   const socket = createSocket('udp4');

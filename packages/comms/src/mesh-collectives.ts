@@ -24,21 +24,28 @@ export function chooseAlgorithm(elements: number, worldSize: number): Algorithm 
   return elements * Float32Array.BYTES_PER_ELEMENT * (worldSize - 1) <= DIRECT_BYTES ? 'direct' : 'ring';
 }
 
+/** `fastest` sums long messages around the ring; `tree` sums everything as a tree, at W / 2 times the data. */
+export type SumOrder = 'fastest' | 'tree';
+
 /** The collectives between the ranks of this mesh, by frames alone. */
 export class MeshCollectives implements Collectives {
   private readonly mesh: Mesh;
+  private readonly order: SumOrder;
 
-  constructor(mesh: Mesh) {
+  constructor(mesh: Mesh, order: SumOrder = 'fastest') {
     this.mesh = mesh;
+    this.order = order;
   }
 
   /** In place; the same bits on all ranks, since each element is computed by one rank or by all in the same order. */
   async allReduce(call: Call, buffer: Float32Array, op: Reduction): Promise<void> {
     const mesh = this.mesh;
     const { rank, worldSize } = mesh;
-    if (chooseAlgorithm(buffer.length, worldSize) === 'direct') {
-      await sendToOthers(mesh, call, () => buffer);
-      return combineReceived(mesh, call, buffer.slice(), buffer, op);
+    if (chooseAlgorithm(buffer.length, worldSize) === 'direct') return this.reduceDirectly(call, buffer, op);
+    if (this.order === 'tree') {
+      const longest = Math.floor(DIRECT_BYTES / Float32Array.BYTES_PER_ELEMENT / worldSize);
+      for (const piece of chunksOf(buffer, longest)) await this.reduceDirectly(call, piece, op);
+      return;
     }
     const segments = splitEvenly(buffer.length, worldSize);
     // As in reduceScatter, so that both make the same sums: after W - 1 additions a rank holds the sum of its own segment.
@@ -49,6 +56,11 @@ export class MeshCollectives implements Collectives {
     });
   }
 
+  private async reduceDirectly(call: Call, buffer: Float32Array, op: Reduction): Promise<void> {
+    await sendToOthers(this.mesh, call, () => buffer);
+    await combineReceived(this.mesh, call, buffer.slice(), buffer, op);
+  }
+
   async reduceScatter(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
     const mesh = this.mesh;
     const { rank, worldSize } = mesh;
@@ -57,6 +69,11 @@ export class MeshCollectives implements Collectives {
       return combineReceived(mesh, call, input.slice(...parts[rank]), output, 'sum');
     }
     const sums = input.slice();
+    if (this.order === 'tree') {
+      await this.allReduce(call, sums, 'sum');
+      output.set(sums.subarray(...parts[rank]));
+      return;
+    }
     await turnRing(mesh, call, {
       steps: worldSize - 1,
       segmentAt: (step) => sums.subarray(...parts[modulo(rank - 1 - step, worldSize)]),

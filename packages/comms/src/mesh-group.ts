@@ -4,7 +4,7 @@ import { type Call, type Collectives, type Parts, partsOf } from './collectives.
 import { FlightRecorder } from './flight-recorder.js';
 import type { FrameMesh } from './frame-mesh.js';
 import { type Dtype, MAX_PAYLOAD_BYTES, type Operation } from './mesh.js';
-import { MeshCollectives } from './mesh-collectives.js';
+import { MeshCollectives, type SumOrder } from './mesh-collectives.js';
 import type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
 
 /** What the ranks must agree on when they call a collective. */
@@ -31,10 +31,10 @@ export class MeshGroup implements ProcessGroup {
   private sequence = 0;
   private last: Promise<unknown> = Promise.resolve();
 
-  constructor(mesh: FrameMesh, onClose = () => {}) {
+  constructor(mesh: FrameMesh, onClose = () => {}, order: SumOrder = 'fastest') {
     this.mesh = mesh;
     this.onClose = onClose;
-    this.collectives = new MeshCollectives(mesh);
+    this.collectives = new MeshCollectives(mesh, order);
   }
 
   get rank(): number {

@@ -57,8 +57,10 @@ export interface Traffic {
   waitMs: number;
   /** Frames that were no frames of this run, generation and set of ranks; they were dropped. */
   foreignFrames: number;
+  /** Connections that did not get as far as a frame: without the keys of this run, or of another protocol. */
+  refusedConnections: number;
 }
 
 export function noTraffic(): Traffic {
-  return { bytesSent: 0, messages: 0, waitMs: 0, foreignFrames: 0 };
+  return { bytesSent: 0, messages: 0, waitMs: 0, foreignFrames: 0, refusedConnections: 0 };
 }

@@ -36,6 +36,9 @@ export const BENCH_COMM_FLAGS: readonly FlagDefinition[] = [
       choices: ['shared', 'zmq'],
     },
   ),
+  flag('comm-encryption', 'string', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
+    choices: ['auto', 'on', 'off'],
+  }),
   flag('comm-timeout', 'number', 60, 'seconds to wait for another rank', { min: 0.1 }),
   flag('output-dir', 'string', '', 'folder for logs; a temporary one unless given'),
 ];
@@ -47,6 +50,7 @@ export interface BenchCommConfig {
   readonly iterations: number;
   readonly json: boolean;
   readonly transport: 'shared' | 'zmq';
+  readonly commEncryption: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
   readonly outputDir: string;
 }

@@ -140,6 +140,19 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       choices: ['shared', 'zmq'],
       mayChange: true,
     }),
+    text(
+      'reduce',
+      'fixed',
+      'sums in an order that is fixed for a number of ranks, or the same bits on 1, 2, 4, ... ranks',
+      {
+        choices: ['fixed', 'invariant'],
+      },
+    ),
+    count('reduce-shards', 8, 'virtual ranks of --reduce invariant: the largest number of ranks', size),
+    text('comm-encryption', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
+      choices: ['auto', 'on', 'off'],
+      mayChange: true,
+    }),
     real('comm-timeout', 60, 'seconds to wait for another rank', { min: 0.1, mayChange: true }),
   ]),
 ];

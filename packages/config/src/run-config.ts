@@ -61,6 +61,9 @@ export interface RunConfig {
   readonly precision: string;
   readonly disableAmp: boolean;
   readonly threads: number;
+  readonly reduce: 'fixed' | 'invariant';
+  readonly reduceShards: number;
+  readonly commEncryption: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
   readonly transport: 'shared' | 'zmq';
   /** Sizes of the launch that resolved this. */

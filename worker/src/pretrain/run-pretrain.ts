@@ -6,7 +6,7 @@ import type { ProcessGroup } from '@slip/comms';
 import { modelOf, type Plan, planPretrain, type RunConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
-import { createOnnxExecutor, type StepExecutor } from '@slip/engine';
+import { createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
 import { createRunMetrics, type RunMetrics, renderReport } from '@slip/metrics';
 import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig } from '@slip/model/architecture';
@@ -15,6 +15,7 @@ import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
 import { createCheckpointer } from './checkpointer.js';
 import { createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
@@ -48,41 +49,38 @@ async function pretrain(
     const validation = await prepareValidation({ config, model, group, threads, log, required: config.evaluate });
     if (config.evaluate) return await evaluateOnly(context, model, group, validation!);
 
-    const loader = await createTrainLoader({
-      ...loaderOptions(config, model),
-      rank: group.rank,
-      worldSize: group.worldSize,
-    });
-    closers.unshift(() => loader.close());
-    const plan = planPretrain(config, loader.datasetSize);
+    const lanePlan = planLanes(config.reduce === 'invariant' ? config.reduceShards : 0, group, config.batchSize);
+    const loaders: TrainLoader[] = [];
+    for (let lane = 0; lane < lanePlan.count; lane++) {
+      const loader = await createTrainLoader(loaderOptions(config, model, lanePlan, lane));
+      closers.unshift(() => loader.close());
+      loaders.push(loader);
+    }
+    const plan = planPretrain(config, loaders[0].datasetSize);
     const state = await createTrainState(model, config.seed, group);
     const checkpoint = await restore(context, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, plan, state);
     closers.unshift(() => metrics.close());
     const clock = createCollectiveClock();
-    const microGrads = config.updateFreq === 1 ? state.grads : new Float32Array(state.grads.length);
     const compiledAt = performance.now();
-    const executor = await compileTrainStep(
-      model,
-      config,
-      state,
-      microGrads,
-      group,
-      timedCollectives(group, clock),
-      threads,
-    );
-    closers.unshift(() => executor.close());
-    if (group.rank === 0) announce(context, model, plan, state, executor, performance.now() - compiledAt);
+    const lanes: Lane[] = [];
+    for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
+      const grads = lanePlan.count === 1 ? state.grads : new Float32Array(state.grads.length);
+      const microGrads = config.updateFreq === 1 ? grads : new Float32Array(grads.length);
+      const step = { model, config, state, microGrads, collectives, threads };
+      const executor = await compileTrainStep(step, lanePlan, lane);
+      closers.unshift(() => executor.close());
+      lanes.push({ executor, loader: loaders[lane], microGrads, grads });
+    }
+    if (group.rank === 0) announce(context, model, plan, state, lanes, performance.now() - compiledAt);
 
     const outcome = await train({
       config,
       plan,
       state,
-      executor,
-      microGrads,
+      lanes,
       metricNames: metricNames(model),
-      loader,
       group,
       clock,
       stopRequested: () => stop.signal !== undefined,
@@ -99,7 +97,7 @@ async function pretrain(
       reportStep: (step) => context.session.reportStep(step),
       log,
     });
-    if (group.rank === 0) await finishRun(context, plan, state, loader, outcome);
+    if (group.rank === 0) await finishRun(context, plan, state, lanes, outcome);
     await group.barrier();
     return outcome;
   } finally {
@@ -139,7 +137,7 @@ async function evaluateOnly(
   return 'completed';
 }
 
-function loaderOptions(config: RunConfig, model: ModelConfig) {
+function loaderOptions(config: RunConfig, model: ModelConfig, { first, virtualRanks, rows }: LanePlan, lane: number) {
   const views = {
     CLIP: ['image', 'tokens'] as const,
     SIMCLR: ['aug1', 'aug2'] as const,
@@ -150,7 +148,9 @@ function loaderOptions(config: RunConfig, model: ModelConfig) {
     views: views[model.family],
     imageSize: model.vision.imageSize,
     contextLength: model.text?.contextLength ?? 0,
-    batchSize: config.batchSize,
+    batchSize: rows,
+    rank: first + lane,
+    worldSize: virtualRanks,
     seed: config.seed,
     sampler: config.sampler,
     truncate: config.truncate,
@@ -197,17 +197,22 @@ function openMetrics(
   });
 }
 
+interface LaneStep {
+  readonly model: ModelConfig;
+  readonly config: RunConfig;
+  readonly state: TrainState;
+  readonly microGrads: Float32Array;
+  readonly collectives: StepCollectives;
+  readonly threads: number;
+}
+
 function compileTrainStep(
-  model: ModelConfig,
-  config: RunConfig,
-  state: TrainState,
-  microGrads: Float32Array,
-  group: ProcessGroup,
-  collectives: ReturnType<typeof timedCollectives>,
-  threads: number,
+  { model, config, state, microGrads, collectives, threads }: LaneStep,
+  { first, virtualRanks: worldSize, rows: batchSize }: LanePlan,
+  lane: number,
 ): Promise<StepExecutor> {
-  const { batchSize, gather, sslScale, sslTemp } = config;
-  const { rank, worldSize } = group;
+  const { gather, sslScale, sslTemp } = config;
+  const rank = first + lane;
   const step = trainStep(model, { batchSize, rank, worldSize, gather, sslScale, sslTemp });
   const inputs: Record<string, Float32Array> = {};
   const outputs: Record<string, Float32Array> = {};
@@ -232,16 +237,18 @@ function announce(
   model: ModelConfig,
   plan: Plan,
   state: TrainState,
-  executor: StepExecutor,
+  lanes: readonly Lane[],
   compileMs: number,
 ): void {
   log.info(
     `${model.name}: ${countParameters(model).toLocaleString('en')} parameters, ${environment.worldSize} ranks x ${config.batchSize} rows ` +
       `x update-freq ${config.updateFreq} = ${plan.globalBatch}; ${plan.stepsPerEpoch} steps per epoch, ${plan.totalSteps} in all`,
   );
+  const [{ executor }] = lanes;
+  const each = lanes.length === 1 ? '' : `, for each of ${lanes.length} lanes`;
   log.info(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
-      `${executor.stats.collectives} collectives; starting at step ${state.step}`,
+      `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
   );
 }
 
@@ -249,10 +256,11 @@ async function finishRun(
   { config, log }: PretrainContext,
   plan: Plan,
   state: TrainState,
-  loader: TrainLoader,
+  lanes: readonly Lane[],
   outcome: TrainOutcome,
 ): Promise<void> {
-  if (loader.replacedSamples > 0) log.warn(`${loader.replacedSamples} unreadable samples were replaced`);
+  const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
+  if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
   const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
   log.info(
     outcome === 'completed'

@@ -56,9 +56,9 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
 
   const outcome = await runTrainStep(
     {
-      ...{ config, state, executor, microGrads: micro, metricNames: ['loss', 'clip_loss', 'ssl_loss'] },
+      ...{ config, state, metricNames: ['loss', 'clip_loss', 'ssl_loss'] },
+      lanes: [{ executor, loader: loaderOf(batches), microGrads: micro, grads: state.grads }],
       ...{
-        loader: loaderOf(batches),
         group: createSoloGroup(),
         clock: createCollectiveClock(),
         stopRequested: () => false,
@@ -97,7 +97,8 @@ test('a loss that is not finite leaves the parameters as they were and names the
   await assert.rejects(
     runTrainStep(
       {
-        ...{ config, state, executor, microGrads: state.grads, metricNames: ['loss'], loader: loaderOf([batch]) },
+        ...{ config, state, metricNames: ['loss'] },
+        lanes: [{ executor, loader: loaderOf([batch]), microGrads: state.grads, grads: state.grads }],
         ...{ group: createSoloGroup(), clock: createCollectiveClock(), stopRequested: () => false },
       },
       1e-3,

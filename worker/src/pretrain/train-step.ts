@@ -1,13 +1,14 @@
 // One optimizer step: micro-batches through the engine, then one update of the parameters.
 // Not the loop around it (trainer.ts).
 
-import type { ProcessGroup } from '@slip/comms';
+import { type ProcessGroup, sumTree } from '@slip/comms';
 import type { RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
-import type { TrainBatch, TrainLoader } from '@slip/data';
+import type { TrainBatch } from '@slip/data';
 import type { StepExecutor } from '@slip/engine';
 import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
+import { type Lane, sumLanes } from './lanes.js';
 import { logitScaleOf, updateParameters } from './sharded-optimizer.js';
 import type { TrainState } from './train-state.js';
 
@@ -27,11 +28,9 @@ export interface StepOutcome {
 export interface TrainStepParts {
   readonly config: RunConfig;
   readonly state: TrainState;
-  readonly executor: StepExecutor;
-  /** Where the executor writes the gradients of one micro-batch; the state's own arena when `updateFreq` is 1. */
-  readonly microGrads: Float32Array;
+  /** Usually one; its gradients are the state's own. */
+  readonly lanes: readonly Lane[];
   readonly metricNames: readonly string[];
-  readonly loader: TrainLoader;
   readonly group: ProcessGroup;
   readonly clock: CollectiveClock;
   /** Whether this rank was asked to stop. */
@@ -43,17 +42,23 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   const { config, state, group, clock } = parts;
   const startedAt = performance.now();
   clock.reset();
-  const sums = new Map(parts.metricNames.map((name) => [name, 0]));
+  const { lanes, metricNames } = parts;
+  const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
-    const batch = await parts.loader.next();
-    dataWaitMs += batch.waitMs;
-    feedBatch(parts.executor, batch);
-    await parts.executor.run();
-    accumulateGradients(state.grads, parts.microGrads, micro);
-    for (const name of parts.metricNames) sums.set(name, sums.get(name)! + parts.executor.output(name)[0]);
+    for (const { loader, executor } of lanes) {
+      const batch = await loader.next();
+      dataWaitMs += batch.waitMs;
+      feedBatch(executor, batch);
+    }
+    await Promise.all(lanes.map(({ executor }) => executor.run()));
+    for (const [i, lane] of lanes.entries()) {
+      accumulateGradients(lane, micro);
+      for (const [k, name] of metricNames.entries()) sums[i][k] += lane.executor.output(name)[0];
+    }
     state.batchesTracked = updateStatistics(parts, state.batchesTracked);
   }
+  sumLanes(lanes, state.grads);
 
   const agreed = await agree(parts, sums);
   const optimizerMs = await updateParameters(state, group, clock, {
@@ -63,7 +68,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     eps: config.eps,
     weightDecay: config.wd,
     step: state.step + 1,
-    gradScale: 1 / (group.worldSize * config.updateFreq),
+    gradScale: 1 / (group.worldSize * lanes.length * config.updateFreq),
   });
   state.step += 1;
   const now = performance.now();
@@ -85,7 +90,7 @@ function feedBatch(executor: StepExecutor, batch: TrainBatch): void {
   }
 }
 
-function accumulateGradients(grads: Float32Array, microGrads: Float32Array, micro: number): void {
+function accumulateGradients({ grads, microGrads }: Lane, micro: number): void {
   if (grads === microGrads) return;
   if (micro === 0) {
     grads.set(microGrads);
@@ -94,12 +99,12 @@ function accumulateGradients(grads: Float32Array, microGrads: Float32Array, micr
   for (let i = 0; i < grads.length; i++) grads[i] += microGrads[i];
 }
 
-/** Running statistics advance after every micro-batch, first view then second (reference 1.4). */
+/** Running statistics advance after every micro-batch, first view then second (reference 1.4); all lanes have the same. */
 function updateStatistics(parts: TrainStepParts, batchesTracked: number): number {
   return updateRunningStatistics(
     parts.state.buffers,
     parts.state.entries,
-    (name) => parts.executor.output(name) as Float32Array,
+    (name) => parts.lanes[0].executor.output(name) as Float32Array,
     { globalRows: parts.config.batchSize * parts.group.worldSize, batchesTracked },
   );
 }
@@ -107,13 +112,15 @@ function updateStatistics(parts: TrainStepParts, batchesTracked: number): number
 /** One small exchange: metric means, whether any loss is not finite, whether anyone wants to stop. */
 async function agree(
   parts: TrainStepParts,
-  sums: ReadonlyMap<string, number>,
+  sums: readonly Float32Array[],
 ): Promise<{ metrics: Record<string, number>; stop: boolean }> {
-  const { group, config, metricNames } = parts;
-  const finite = [...sums.values()].every(Number.isFinite);
+  const { group, config, metricNames, lanes } = parts;
+  const finite = sums.every((own) => own.every(Number.isFinite));
+  const own = new Float32Array(metricNames.length);
+  sumTree(sums, [own]);
   const shared = new Float32Array(metricNames.length + 2);
-  metricNames.forEach((name, i) => {
-    shared[i] = finite ? sums.get(name)! : 0;
+  metricNames.forEach((_, i) => {
+    shared[i] = finite ? own[i] : 0;
   });
   shared[metricNames.length] = finite ? 0 : 1;
   shared[metricNames.length + 1] = parts.stopRequested() ? 1 : 0;
@@ -121,18 +128,18 @@ async function agree(
   if (shared[metricNames.length] > 0) {
     throw new SlipError(
       'non-finite',
-      `the loss is not finite at step ${parts.state.step + 1} (${describe(sums)} on rank ${group.rank}); ` +
+      `the loss is not finite at step ${parts.state.step + 1} (${describe(metricNames, own)} on rank ${group.rank}); ` +
         `lower --lr, lengthen --warmup-epochs, or look at the batch with the sample order of this step`,
       { details: { step: parts.state.step + 1 } },
     );
   }
-  const count = group.worldSize * config.updateFreq;
+  const count = group.worldSize * lanes.length * config.updateFreq;
   return {
     metrics: Object.fromEntries(metricNames.map((name, i) => [name, shared[i] / count])),
     stop: shared[metricNames.length + 1] > 0,
   };
 }
 
-function describe(sums: ReadonlyMap<string, number>): string {
-  return [...sums].map(([name, value]) => `${name} ${value}`).join(', ');
+function describe(names: readonly string[], sums: Float32Array): string {
+  return names.map((name, i) => `${name} ${sums[i]}`).join(', ');
 }

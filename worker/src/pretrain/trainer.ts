@@ -52,8 +52,12 @@ export async function train(parts: TrainerParts): Promise<TrainOutcome> {
 }
 
 /** The place in the data is a pure function of the step; left-over micro-batches of an epoch are passed over. */
-function seekLoader({ plan, state, config, loader }: TrainerParts): void {
-  loader.seek(Math.floor(state.step / plan.stepsPerEpoch), (state.step % plan.stepsPerEpoch) * config.updateFreq);
+function seekLoader({ plan, state, config, lanes }: TrainerParts): void {
+  const [epoch, batch] = [
+    Math.floor(state.step / plan.stepsPerEpoch),
+    (state.step % plan.stepsPerEpoch) * config.updateFreq,
+  ];
+  for (const { loader } of lanes) loader.seek(epoch, batch);
 }
 
 /**

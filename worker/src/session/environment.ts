@@ -7,6 +7,7 @@ export interface WorkerEnvironment {
   readonly localRank: number;
   readonly localWorldSize: number;
   readonly nodeRank: number;
+  readonly numNodes: number;
   /** Restarts of all workers so far in this launch. */
   readonly generation: number;
   readonly runId: string;
@@ -53,6 +54,7 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     localRank: count('LOCAL_RANK'),
     localWorldSize: count('LOCAL_WORLD_SIZE'),
     nodeRank: count('GROUP_RANK'),
+    numNodes: count('GROUP_WORLD_SIZE'),
     generation: count('TORCHELASTIC_RESTART_COUNT'),
     runId: text('TORCHELASTIC_RUN_ID'),
     configFile: text('SLIP_CONFIG'),

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
 import { type Logger, writeFileAtomic } from '@slip/core';
+import { readDataKeys } from './data-keys.js';
 import type { WorkerEnvironment, WorkerSession } from './session.js';
 
 /** Whatever the task, the part of its configuration that is about ranks talking to each other. */
@@ -10,6 +11,8 @@ export interface GroupConfig {
   /** Seconds to wait for another rank. */
   readonly commTimeout: number;
   readonly transport: 'shared' | 'zmq';
+  readonly commEncryption: 'auto' | 'on' | 'off';
+  readonly reduce?: 'fixed' | 'invariant';
 }
 
 interface GroupPlace {
@@ -42,13 +45,22 @@ export async function withGroup<T>(
 async function openGroup({ environment, session, log }: GroupPlace, config: GroupConfig): Promise<ProcessGroup> {
   const { rank, worldSize, runId, generation, host } = environment;
   if (worldSize === 1) return createSoloGroup();
+  const keys = wantsEncryption(environment, config) ? await readDataKeys(environment.attemptFolder) : undefined;
   return connectZeroMqGroup({
     ...{ rank, worldSize, runId, generation, host, log },
     transport: config.transport,
+    order: config.reduce === 'invariant' ? 'tree' : 'fastest',
+    ...(keys === undefined ? {} : { keys }),
     timeoutMs: config.commTimeout * 1000,
     exchange: (endpoint) => session.exchange(endpoint),
     signal: session.aborted,
   });
+}
+
+/** Frames that stay on one machine are seen by nobody else. */
+function wantsEncryption({ host, numNodes }: WorkerEnvironment, { commEncryption }: GroupConfig): boolean {
+  if (commEncryption !== 'auto') return commEncryption === 'on';
+  return numNodes > 1 && !/^(127\.|::1$|localhost$)/.test(host);
 }
 
 async function writeFlightRecords({ environment, log }: GroupPlace, group: ProcessGroup): Promise<void> {

@@ -3,6 +3,7 @@
 import os from 'node:os';
 import { type Logger, SlipError } from '@slip/core';
 import type { FrameMesh } from '../frame-mesh.js';
+import type { SumOrder } from '../mesh-collectives.js';
 import type { MeshGroup, SharedPart } from '../mesh-group.js';
 import type { MemoryKind } from '../process-group.js';
 import { loadNative, type Native } from './native.js';
@@ -30,6 +31,7 @@ export interface ShareOptions {
   readonly timeoutMs: number;
   /** Ranks with the same name share memory; without it, those on the same machine. */
   readonly machine: string | undefined;
+  readonly order: SumOrder | undefined;
   readonly log: Logger;
 }
 
@@ -69,7 +71,7 @@ export async function shareMemory(options: ShareOptions): Promise<SharedPart | u
     late: (indices, what) => lateError(topology, group, timeoutMs, indices, what),
   });
   return {
-    collectives: new TwoLevelCollectives(node, topology, mesh),
+    collectives: new TwoLevelCollectives(node, topology, mesh, options.order),
     allocate: (elements, kind) => setup.allocate(node, elements, kind),
   };
 }

@@ -4,7 +4,7 @@
 import { SlipError } from '@slip/core';
 import { type Call, type Collectives, type Parts, splitEvenly } from '../collectives.js';
 import { DTYPES, describeTag, type Mesh, OPERATIONS } from '../mesh.js';
-import { MeshCollectives } from '../mesh-collectives.js';
+import { MeshCollectives, type SumOrder } from '../mesh-collectives.js';
 import { subMesh } from '../sub-mesh.js';
 import { combineTree, type Reduction } from '../vector/kernels.js';
 import { type Descriptor, descriptorOf } from './board.js';
@@ -23,7 +23,7 @@ export class TwoLevelCollectives implements Collectives {
   private readonly across: MeshCollectives;
   private readonly everywhere: MeshCollectives;
 
-  constructor(memory: NodeMemory, topology: Topology, mesh: Mesh) {
+  constructor(memory: NodeMemory, topology: Topology, mesh: Mesh, order?: SumOrder) {
     this.memory = memory;
     this.topology = topology;
     this.ranks = topology.nodes[topology.node];
@@ -32,6 +32,7 @@ export class TwoLevelCollectives implements Collectives {
         mesh,
         topology.nodes.map((ranks) => ranks[topology.index]),
       ),
+      order,
     );
     this.everywhere = new MeshCollectives(mesh);
   }

@@ -65,6 +65,11 @@ export function combineTree(op: Reduction, inputs: readonly Float32Array[], outp
   }
 }
 
+/** The sum as ranks make it (`combineTree`), for values that one process holds. */
+export function sumTree(inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void {
+  combineTree('sum', inputs, outputs);
+}
+
 /** `into[i] = into[i] op other[i]` */
 export function combineInto(op: Reduction, into: Float32Array, other: Float32Array): void {
   combineTree(op, [into, other], [into]);

@@ -1,11 +1,12 @@
 // Joining a group over ZeroMQ: bind, learn everybody's endpoint, prove that all can be reached. The collectives are elsewhere.
 import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
 import { FrameMesh } from '../frame-mesh.js';
+import type { SumOrder } from '../mesh-collectives.js';
 import { MeshGroup } from '../mesh-group.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
 import { shareMemory } from '../shared/share-memory.js';
 import { membershipOf } from './frame.js';
-import { ZeroMqWire } from './zeromq-wire.js';
+import { type CurveKeys, ZeroMqWire } from './zeromq-wire.js';
 
 export interface ZeroMqGroupOptions {
   /** 0 to `worldSize - 1`. */
@@ -24,6 +25,10 @@ export interface ZeroMqGroupOptions {
   readonly exchange: (endpoint: string) => Promise<string[]>;
   /** `shared`: ranks of one machine use memory that they share, where they can. `zmq`: everything goes over ZeroMQ. */
   readonly transport?: 'shared' | 'zmq';
+  /** With `tree`, sums do not depend on how ranks are spread over machines, and short and long ones are made alike. */
+  readonly order?: SumOrder;
+  /** Encrypts and authenticates what goes over ZeroMQ; the same on all ranks. */
+  readonly keys?: CurveKeys;
   /** Ranks with the same name share memory; without it, those on the same machine. */
   readonly machine?: string;
   /** Ends all waits at once, with its reason. */
@@ -39,7 +44,11 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
   const { rank, worldSize, runId, generation, host, bindHost = host, timeoutMs = 30_000, exchange, signal } = options;
   signal?.throwIfAborted();
   const traffic = noTraffic();
-  const wire = await ZeroMqWire.bind({ rank, host, bindHost, traffic, log: options.log ?? silentLogger });
+  const wire = await ZeroMqWire.bind({
+    ...{ rank, host, bindHost, traffic },
+    ...(options.keys === undefined ? {} : { keys: options.keys }),
+    log: options.log ?? silentLogger,
+  });
   const mesh = new FrameMesh({ rank, worldSize, timeoutMs, wire, traffic });
   const abort = listenForAbort(signal, (reason) => mesh.fail(reason));
   try {
@@ -55,11 +64,18 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
     await mesh.close(toError(error));
     throw mesh.failure;
   }
-  const group = new MeshGroup(mesh, abort.forget);
+  const group = new MeshGroup(mesh, abort.forget, options.order);
   if (options.transport === 'zmq') return group;
   try {
     group.begin(
-      await shareMemory({ group, mesh, timeoutMs, machine: options.machine, log: options.log ?? silentLogger }),
+      await shareMemory({
+        group,
+        mesh,
+        timeoutMs,
+        machine: options.machine,
+        order: options.order,
+        log: options.log ?? silentLogger,
+      }),
     );
     return group;
   } catch (error) {

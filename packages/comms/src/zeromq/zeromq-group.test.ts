@@ -1,7 +1,7 @@
 // What reaches the sockets: strangers, damage, ranks that cannot be reached, aborts. Inside one process.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Pull, Push } from 'zeromq';
+import { curveKeyPair, Pull, Push } from 'zeromq';
 import type { ProcessGroup } from '../process-group.js';
 import { connectLocally } from '../testing/local-mesh.js';
 import type { FrameHeader } from '../wire.js';
@@ -221,3 +221,47 @@ function flip<T extends Uint8Array>(bytes: T, at: number): Uint8Array {
   copy[at] ^= 0x40;
   return copy;
 }
+
+test('with keys, ranks compute as ever, and who has none is refused and counted', async () => {
+  const [keys, others] = [curveKeyPair(), curveKeyPair()];
+  const endpoints: string[] = [];
+  const groups = await connectLocally(2, { keys, transport: 'zmq' }, (rank, endpoint) => {
+    endpoints[rank] = endpoint;
+  });
+  const strangers = [
+    new Push({ linger: 0 }),
+    new Push({
+      linger: 0,
+      curveServerKey: others.publicKey,
+      curvePublicKey: others.publicKey,
+      curveSecretKey: others.secretKey,
+    }),
+  ];
+  for (const stranger of strangers) {
+    stranger.connect(endpoints[0]);
+    void stranger
+      .send([encodeHeader(membershipOf('test', 0, endpoints), 1, BARRIER, Buffer.alloc(0)), ''])
+      .catch(() => undefined);
+  }
+  while (groups[0].traffic.refusedConnections < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  const buffers = groups.map((_, rank) => new Float32Array(200_000).fill(rank + 1));
+  await Promise.all(groups.map((group, rank) => group.allReduce(buffers[rank])));
+  assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
+  assert.equal(groups[0].traffic.foreignFrames, 0, 'nothing of theirs was read');
+  for (const stranger of strangers) stranger.close();
+  await Promise.all(groups.map((group) => group.close()));
+});
+
+test('a rank with other keys is named as the one that cannot be reached', async () => {
+  const keys = [curveKeyPair(), curveKeyPair()];
+  const joining = connectLocally(
+    2,
+    { timeoutMs: 1500 },
+    () => {},
+    (rank) => ({ keys: keys[rank] }),
+  );
+  await assert.rejects(
+    joining,
+    /^(SlipError: )?\[rendezvous\] the connection to rank \d \(tcp:\S+\) was lost|\[rendezvous\] rank \d/,
+  );
+});

@@ -16,13 +16,26 @@ const SILENCE_MS = 5000;
 const LINGER_MS = 2000;
 /** How long `close` waits for frames that ZeroMQ has not taken yet. */
 const HAND_OVER_MS = 500;
+/** A handshake that failed; the first is also that of a peer that speaks without encryption. */
+const REFUSALS = ['handshake:error:protocol', 'handshake:error:auth', 'handshake:error:other'] as const;
 /** Below this an allocation is cheaper than a place in the window. */
 const SLOT_BYTES_MIN = 4096;
+
+/**
+ * The key pair of a run, in Z85 (40 characters each), the same on all ranks and known to nobody else: who does not know the
+ * public key cannot even begin a connection, which makes it a secret here.
+ */
+export interface CurveKeys {
+  readonly publicKey: string;
+  readonly secretKey: string;
+}
 
 export interface ZeroMqWireOptions {
   readonly rank: number;
   readonly host: string;
   readonly bindHost: string;
+  /** Encrypts and authenticates all connections; without it frames are readable and can be forged on the way. */
+  readonly keys?: CurveKeys;
   readonly traffic: Traffic;
   readonly log: Logger;
 }
@@ -56,6 +69,7 @@ export class ZeroMqWire implements Wire {
       linger: 0,
       backlog: 1024,
       ipv6: options.bindHost.includes(':'),
+      ...(options.keys === undefined ? {} : { curveServer: true, curveSecretKey: options.keys.secretKey }),
     });
     try {
       await pull.bind(`tcp://${bracketed(options.bindHost)}:*`);
@@ -74,6 +88,7 @@ export class ZeroMqWire implements Wire {
   private constructor(options: ZeroMqWireOptions, pull: Pull) {
     this.options = options;
     this.pull = pull;
+    for (const event of REFUSALS) pull.events.on(event, () => this.refuse());
     this.endpoint = `tcp://${bracketed(options.host)}:${pull.lastEndpoint!.split(':').at(-1)}`;
   }
 
@@ -138,6 +153,7 @@ export class ZeroMqWire implements Wire {
       heartbeatInterval: HEARTBEAT_MS,
       heartbeatTimeout: SILENCE_MS,
       ipv6: endpoint.includes('['),
+      ...clientOptions(this.options.keys),
     });
     this.outgoing.set(peer, {
       socket,
@@ -181,6 +197,13 @@ export class ZeroMqWire implements Wire {
     return copy;
   }
 
+  /** Somebody without the keys of this run, or who does not speak this protocol at all. */
+  private refuse(): void {
+    const { traffic, log } = this.options;
+    if (traffic.refusedConnections === 0) log.warn('a connection from outside this run was refused');
+    traffic.refusedConnections += 1;
+  }
+
   private async receiveAll(): Promise<void> {
     try {
       for await (const parts of this.pull) this.accept(parts);
@@ -200,6 +223,11 @@ export class ZeroMqWire implements Wire {
       this.listener!.fail(new SlipError('peer-lost', message, { details: { rank: frame.sender } }));
     } else this.listener!.deliver(frame.sender, frame.header, frame.payload);
   }
+}
+
+function clientOptions(keys: CurveKeys | undefined) {
+  if (keys === undefined) return {};
+  return { curveServerKey: keys.publicKey, curvePublicKey: keys.publicKey, curveSecretKey: keys.secretKey };
 }
 
 function bracketed(host: string): string {
