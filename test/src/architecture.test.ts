@@ -9,6 +9,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 /** What a workspace may import; everything else is a mistake. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
+  'packages/pickle': ['core'],
   'packages/protocol': ['core'],
   'packages/comms': ['core'],
   'packages/engine': ['core'],
