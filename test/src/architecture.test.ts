@@ -16,6 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/model': ['core', 'engine'],
   'packages/data': ['core'],
   'packages/checkpoint': ['core'],
+  'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],
   'packages/metrics': ['core'],
   'packages/config': ['core', 'model/architecture'],
   orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'model/architecture'],
