@@ -1,5 +1,16 @@
 // Weights in and out of other programs' files. Knows names and layouts, computes nothing.
 export {
+  type Converted,
+  type ConvertOptions,
+  convertWeights,
+  TARGETS,
+  type TargetName,
+  targetNamed,
+} from './convert.js';
+export { KEY_MAPS, type WeightsFormat } from './maps/key-rules.js';
+export { describeModel, type ModelDescription, type ModelHints } from './model-description.js';
+export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
+export {
   countElements,
   type ElementType,
   float32Tensor,
