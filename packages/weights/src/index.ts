@@ -1,4 +1,5 @@
 // Weights in and out of other programs' files. Knows names and layouts, computes nothing.
+
 export {
   type Converted,
   type ConvertOptions,
@@ -7,9 +8,11 @@ export {
   type TargetName,
   targetNamed,
 } from './convert.js';
+export { type DownloadOptions, fetchPublished } from './download.js';
 export { KEY_MAPS, type WeightsFormat } from './maps/key-rules.js';
 export { describeModel, type ModelDescription, type ModelHints } from './model-description.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
+export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';
 export {
   countElements,
   type ElementType,
