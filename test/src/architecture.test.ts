@@ -19,7 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],
   'packages/metrics': ['core'],
   'packages/config': ['core', 'model/architecture'],
-  orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'model/architecture'],
+  orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'weights', 'model/architecture'],
   worker: [
     'core',
     'protocol',

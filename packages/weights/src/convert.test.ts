@@ -62,8 +62,7 @@ test('original to checkpoint folder to original and the safe form: every bit of 
     await convertWeights(weights, path.join(folder, 'safe.pt'), { to: 'torch', optimizer: true });
     await convertWeights(weights, path.join(folder, 'one.safetensors'), { to: 'safetensors' });
   });
-  const named = { name: 'SLIP_VITS16' };
-  await opened(own.path, (weights) => convertWeights(weights, path.join(folder, 'back.pt'), { to: 'original' }), named);
+  await opened(own.path, (weights) => convertWeights(weights, path.join(folder, 'back.pt'), { to: 'original' }));
   for (const [file, moments] of [
     ['back.pt', true],
     ['safe.pt', true],
@@ -74,6 +73,10 @@ test('original to checkpoint folder to original and the safe form: every bit of 
       assert.deepEqual(await digests(weights.moments), moments ? expected.moments : {}, file);
     });
   }
+  await opened(path.join(folder, 'back.pt'), async ({ args }) => {
+    const { args: before } = await opened(tiny, async (weights) => weights);
+    assert.deepEqual(args, before, 'options come back');
+  });
   assert.equal(JSON.parse(readFileSync(path.join(own.path, 'manifest.json'), 'utf8')).state.globalBatch, 64 * 8);
 });
 

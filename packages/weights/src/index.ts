@@ -11,6 +11,7 @@ export {
 export { type DownloadOptions, fetchPublished } from './download.js';
 export { KEY_MAPS, type WeightsFormat } from './maps/key-rules.js';
 export { describeModel, type ModelDescription, type ModelHints } from './model-description.js';
+export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
 export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';
 export {
@@ -23,3 +24,4 @@ export {
 } from './stored-tensor.js';
 export { openTorchFile, type TorchFile } from './torch/torch-file.js';
 export { type WriteProgress, writeTorchFile } from './torch/write-torch-file.js';
+export { type Verified, verifyWeights } from './verify.js';

@@ -61,7 +61,6 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
       ...(await formatHints(source, format)),
       ...given(hints),
     });
-    const leftNote = left.length > 0 ? [`left out ${left.map(({ name, why }) => `${name} (${why})`).join(', ')}`] : [];
     return {
       ...opened.facts,
       path: source,
@@ -70,13 +69,21 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
       tensors,
       ...(opened.moments === undefined ? {} : { moments: opened.moments }),
       model,
-      notes: [...opened.notes, ...leftNote],
+      notes: [...opened.notes, ...leftNotes(left)],
       close: opened.close,
     };
   } catch (error) {
     await opened.close();
     throw error;
   }
+}
+
+/** One sentence per reason. */
+function leftNotes(left: readonly { readonly name: string; readonly why: string }[]): string[] {
+  return [...new Set(left.map(({ why }) => why))].map((reason) => {
+    const names = left.filter(({ why }) => why === reason).map(({ name }) => name);
+    return `left out ${names.join(', ')}: ${reason}`;
+  });
 }
 
 export interface OpenContainer extends TensorsOnDisk {
@@ -88,7 +95,8 @@ export interface OpenContainer extends TensorsOnDisk {
 
 /** Tensors under the names that they have in the file. */
 export async function openContainer(source: string): Promise<OpenContainer> {
-  const status = await stat(source).catch((error: Error) => {
+  const status = await stat(source).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new SlipError('checkpoint', `there is no ${source}`, { cause: error });
     throw new SlipError('checkpoint', `cannot open ${source}: ${error.message}`, { cause: error });
   });
   if (status.isDirectory()) return openFolder(source);

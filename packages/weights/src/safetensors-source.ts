@@ -28,8 +28,12 @@ export async function openOwnCheckpoint(
   const optimizer = checkpoint.files.includes('optimizer')
     ? await openPlaces(checkpoint.places('optimizer'))
     : undefined;
-  const { epoch, bestAcc1 } = checkpoint.state;
-  const config = await readRunConfig(folder);
+  const { epoch, bestAcc1, imported } = checkpoint.state;
+  // A converted checkpoint carries what its source said; one of a run has the run's configuration nearby.
+  const origin = isRecord(imported) ? imported : undefined;
+  const config = isRecord(origin?.args) ? origin.args : await readRunConfig(folder);
+  const name = origin?.model ?? config?.model;
+  const heads = origin?.visionHeads ?? config?.visionHeads;
   return {
     tensors: model.tensors,
     ...(optimizer === undefined ? {} : { moments: optimizer.tensors }),
@@ -40,8 +44,8 @@ export async function openOwnCheckpoint(
       ...(config === undefined ? {} : { args: config }),
     },
     hints: {
-      ...(typeof config?.model === 'string' ? { name: config.model } : {}),
-      ...(typeof config?.visionHeads === 'number' && config.visionHeads > 0 ? { visionHeads: config.visionHeads } : {}),
+      ...(typeof name === 'string' ? { name } : {}),
+      ...(typeof heads === 'number' && heads > 0 ? { visionHeads: heads } : {}),
     },
     notes: [],
     async close() {
@@ -49,6 +53,10 @@ export async function openOwnCheckpoint(
       await optimizer?.close();
     },
   };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** `<run>/config.json`, two folders up; a checkpoint that was moved elsewhere does without. */
@@ -59,7 +67,7 @@ async function readRunConfig(folder: string): Promise<Record<string, unknown> | 
   try {
     const document = JSON.parse(text);
     const config = document?.config ?? document;
-    return typeof config === 'object' && config !== null ? config : undefined;
+    return isRecord(config) ? config : undefined;
   } catch {
     return undefined;
   }

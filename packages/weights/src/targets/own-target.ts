@@ -1,5 +1,5 @@
 // Our own forms: a checkpoint folder to continue or evaluate from, and one safetensors file.
-import { saveCheckpoint, writeSafetensors } from '@slip/checkpoint';
+import { type JsonObject, saveCheckpoint, writeSafetensors } from '@slip/checkpoint';
 import { SlipError } from '@slip/core';
 import { widened } from '../maps/rearrange.js';
 import { requireOwnModel } from '../model-description.js';
@@ -36,7 +36,12 @@ export async function writeOwnCheckpoint(folder: string, weights: Weights): Prom
       updateFreq: numberOf(args?.update_freq ?? args?.updateFreq, 1),
       seed: numberOf(args?.seed, 0),
       configHash: '',
-      importedFrom: weights.path,
+      imported: {
+        from: weights.path,
+        ...(weights.model.name === undefined ? {} : { model: weights.model.name }),
+        ...(weights.model.vision.heads === undefined ? {} : { visionHeads: weights.model.vision.heads }),
+        args: (args ?? {}) as JsonObject,
+      },
     },
     keepLast: Number.MAX_SAFE_INTEGER,
   });

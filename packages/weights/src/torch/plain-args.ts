@@ -22,8 +22,11 @@ class PlainValues {
 
   #value(value: PickleValue, depth: number): unknown {
     if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
-    // JSON has neither; the words are Python's.
-    if (typeof value === 'number') return Number.isFinite(value) ? value : String(value).replace('Infinity', 'inf');
+    // JSON has none of these; the words are Python's.
+    if (typeof value === 'number') {
+      if (Object.is(value, -0)) return 0;
+      return Number.isFinite(value) ? value : String(value).replace('Infinity', 'inf').toLowerCase();
+    }
     if (typeof value === 'bigint') return String(value);
     if (depth > MAX_DEPTH || this.#left-- <= 0) return '...';
     if (Array.isArray(value)) return value.map((item) => this.#value(item, depth + 1));

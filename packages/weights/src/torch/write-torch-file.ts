@@ -104,8 +104,9 @@ function tensorExpression({ dtype, shape }: StoredTensor, key: string): Picklabl
 /** Better to know before writing for minutes. File systems that cannot say are not asked twice. */
 export async function checkFreeSpace(file: string, neededBytes: number): Promise<void> {
   const folder = path.dirname(path.resolve(file));
-  const space = await statfs(folder).catch((error: Error) => {
-    throw new SlipError('checkpoint', `cannot write into ${folder}: ${error.message}; make the folder first`);
+  const space = await statfs(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new SlipError('checkpoint', `there is no folder ${folder}; make it first`);
+    throw new SlipError('checkpoint', `cannot write into ${folder}: ${error.message}`);
   });
   const free = space.bavail * space.bsize;
   if (space.blocks > 0 && free < neededBytes) {
