@@ -178,6 +178,17 @@ export function requireOwnModel(file: string, tensors: readonly StoredTensor[], 
   return config;
 }
 
+/**
+ * In the order of the original's state dict, by which its optimizer numbers the parameters; safetensors files keep an order
+ * of their own. Tensors that no model of ours has come last.
+ */
+export function inStateDictOrder(tensors: readonly StoredTensor[], model: ModelDescription): readonly StoredTensor[] {
+  if (model.family === undefined) return tensors;
+  const places = new Map(stateLayout(ownConfig(model)).entries.map(({ name }, i) => [name, i]));
+  const placeOf = ({ name }: StoredTensor): number => places.get(name) ?? places.size;
+  return tensors.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
 function ownConfig(model: ModelDescription): ModelConfig {
   const { vision, text, ssl } = model;
   return {

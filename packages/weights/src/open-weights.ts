@@ -6,7 +6,7 @@ import { SlipError } from '@slip/core';
 import { Namespace, type PickleValue } from '@slip/pickle';
 import { toOurs } from './maps/apply-map.js';
 import { KEY_MAPS, recogniseFormat, type WeightsFormat } from './maps/key-rules.js';
-import { describeModel, type ModelDescription, type ModelHints } from './model-description.js';
+import { describeModel, inStateDictOrder, type ModelDescription, type ModelHints } from './model-description.js';
 import { openOwnCheckpoint, openSafetensors, type TensorsOnDisk } from './safetensors-source.js';
 import type { StoredTensor } from './stored-tensor.js';
 import { plainArgs } from './torch/plain-args.js';
@@ -29,7 +29,7 @@ export interface Weights extends TrainingFacts {
   /** How the bytes are kept. */
   readonly container: 'checkpoint' | 'safetensors' | 'torch' | 'torchscript';
   readonly format: WeightsFormat;
-  /** Under our names, in the file's order. */
+  /** Under our names, those of a whole model in the order of the original's state dict. */
   readonly tensors: readonly StoredTensor[];
   /** `exp_avg/<name>` and `exp_avg_sq/<name>`; absent without an optimizer. */
   readonly moments?: readonly StoredTensor[];
@@ -66,7 +66,7 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
       path: source,
       container: opened.container,
       format,
-      tensors,
+      tensors: inStateDictOrder(tensors, model),
       ...(opened.moments === undefined ? {} : { moments: opened.moments }),
       model,
       notes: [...opened.notes, ...leftNotes(left)],
