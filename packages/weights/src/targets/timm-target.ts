@@ -45,7 +45,9 @@ export async function writeTimm(
 function timmCall(vision: VisionDescription): string {
   const name = timmName(vision, false);
   const heads = vision.heads ?? '?';
-  const clip = vision.preNorm ? ', pre_norm=True' : '';
+  const clip =
+    (vision.preNorm ? ', pre_norm=True, norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-5)' : '') +
+    (vision.activation === 'quick_gelu' ? ', act_layer="quick_gelu"' : '');
   if (name !== undefined && !vision.preNorm) {
     const own = timmName(vision, true) === undefined ? `, num_heads=${heads}` : '';
     return `timm.create_model('${name}', num_classes=0${own})`;
