@@ -20,6 +20,8 @@ export interface TrainingFacts {
   readonly step?: number;
   /** Percent; best zero-shot top-1 so far. */
   readonly bestAcc1?: number;
+  /** Rows per micro-batch over all ranks; negatives and batch norm depend on it. */
+  readonly globalBatch?: number;
   /** Options of the run that made it: what Python's Namespace held, as JSON. */
   readonly args?: Readonly<Record<string, unknown>>;
 }
@@ -142,7 +144,7 @@ async function openTorch(source: string): Promise<OpenContainer> {
         ...numberFact('epoch', root.get('epoch')),
         ...(step === undefined ? {} : { step }),
         ...numberFact('bestAcc1', root.get('best_acc1')),
-        ...(plain === undefined ? {} : { args: plain }),
+        ...(plain === undefined ? {} : { args: plain, ...rowsPerMicroBatch(plain) }),
       },
       hints: typeof plain?.model === 'string' ? { name: plain.model } : {},
       notes:
@@ -153,6 +155,13 @@ async function openTorch(source: string): Promise<OpenContainer> {
     await torch.close();
     throw error;
   }
+}
+
+/** The original's batch size is that of one rank. */
+function rowsPerMicroBatch(args: Readonly<Record<string, unknown>>): Pick<TrainingFacts, 'globalBatch'> {
+  const [rows, ranks] = [args.batch_size, args.world_size ?? 1];
+  if (!Number.isSafeInteger(rows) || !Number.isSafeInteger(ranks)) return {};
+  return { globalBatch: Number(rows) * Math.max(1, Number(ranks)) };
 }
 
 function numberFact(name: 'epoch' | 'bestAcc1', value: PickleValue | undefined): TrainingFacts {

@@ -28,7 +28,7 @@ export async function openOwnCheckpoint(
   const optimizer = checkpoint.files.includes('optimizer')
     ? await openPlaces(checkpoint.places('optimizer'))
     : undefined;
-  const { epoch, bestAcc1, imported } = checkpoint.state;
+  const { epoch, bestAcc1, globalBatch, imported } = checkpoint.state;
   // A converted checkpoint carries what its source said; one of a run has the run's configuration nearby.
   const origin = isRecord(imported) ? imported : undefined;
   const config = isRecord(origin?.args) ? origin.args : await readRunConfig(folder);
@@ -41,6 +41,7 @@ export async function openOwnCheckpoint(
       step: checkpoint.step,
       ...(typeof epoch === 'number' ? { epoch } : {}),
       ...(typeof bestAcc1 === 'number' ? { bestAcc1 } : {}),
+      ...(typeof globalBatch === 'number' && globalBatch > 0 ? { globalBatch } : {}),
       ...(config === undefined ? {} : { args: config }),
     },
     hints: {

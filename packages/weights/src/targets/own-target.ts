@@ -32,7 +32,7 @@ export async function writeOwnCheckpoint(folder: string, weights: Weights): Prom
       batchInEpoch: 0,
       batchesTracked: Number(tracked),
       bestAcc1: weights.bestAcc1 ?? 0,
-      globalBatch: globalBatch(args),
+      globalBatch: weights.globalBatch ?? 0,
       updateFreq: numberOf(args?.update_freq ?? args?.updateFreq, 1),
       seed: numberOf(args?.seed, 0),
       configHash: '',
@@ -45,13 +45,6 @@ export async function writeOwnCheckpoint(folder: string, weights: Weights): Prom
     },
     keepLast: Number.MAX_SAFE_INTEGER,
   });
-}
-
-/** Rows per micro-batch over all ranks. */
-function globalBatch(args: Weights['args']): number {
-  return (
-    numberOf(args?.batch_size ?? args?.batchSize, 0) * Math.max(1, numberOf(args?.world_size ?? args?.worldSize, 1))
-  );
 }
 
 function numberOf(value: unknown, otherwise: number): number {

@@ -146,6 +146,10 @@ function namespace(weights: Weights, model: string): Dict {
     const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replaceAll('-', '_');
     attributes.set(name, FLOATS.has(name) && typeof value === 'number' ? python.float(value) : fromJson(value));
   }
+  const rows = attributes.get('batch_size');
+  if (typeof rows === 'number' && weights.globalBatch !== undefined && weights.globalBatch % rows === 0) {
+    attributes.set('world_size', weights.globalBatch / rows);
+  }
   attributes.set('model', model);
   attributes.set('ssl_mlp_dim', weights.model.ssl?.mlpDim ?? 4096);
   attributes.set('ssl_emb_dim', weights.model.ssl?.embDim ?? 256);
