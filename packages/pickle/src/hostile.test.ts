@@ -94,6 +94,17 @@ test('ten to the fortieth laughs take no more room than they are written in', ()
   assert.ok(process.memoryUsage().heapUsed - before < 16e6);
 });
 
+test('copies of one large value are counted', () => {
+  const megabyte = `X\0\0\x10\0${'x'.repeat(1 << 20)}`;
+  const encode = `c_codecs\nencode\nq\0${megabyte}q\x01X\x06\0\0\0latin1q\x02`;
+  assert.throws(() => read(`${encode}${'h\0h\x01h\x02\x86R'.repeat(100_000)}.`), /again and again/);
+  const list = `cbuiltins\nlist\nq\0](${'N'.repeat(1 << 20)}eq\x01`;
+  assert.throws(() => read(`${list}${'h\0h\x01\x85R'.repeat(100_000)}.`), /again and again/);
+  const attributes = `cargparse\nNamespace\n)\x81}(${'K\x01N'.repeat(9)}uq\0`;
+  assert.throws(() => read(`${attributes}${'h\0b'.repeat(3_000_000)}.`), /again and again|has none/);
+  assert.throws(() => read(`\x80\x02c${'x'.repeat(1000)}\ny\n.`), /longer than any in Python/);
+});
+
 test('a hundred thousand open marks and nested lists are no recursion', () => {
   assert.throws(() => read('('.repeat(100_000)), /needs 1 more bytes/);
   assert.throws(() => read(']'.repeat(100_000)), /needs 1 more bytes/);

@@ -20,8 +20,18 @@ export interface MachineOptions {
   readonly persistent?: ((id: PickleValue, fail: Fail) => PickleValue) | undefined;
 }
 
+/**
+ * A few bytes of a pickle can name a large value again and have it copied; what all copies take together is limited to this
+ * many times the pickle's own size. Real ones copy each value once.
+ */
+const COPY_FACTOR = 16;
+const COPY_FREE = 1 << 20;
+/** Names in Python are shorter, and looking long ones up again and again takes time. */
+const MAX_NAME_LENGTH = 500;
+
 export class Machine {
   readonly input: PickleInput;
+  #copies: number;
   readonly #options: MachineOptions;
   readonly #fail: Fail;
   #stack: PickleValue[] = [];
@@ -34,6 +44,7 @@ export class Machine {
 
   constructor(input: PickleInput, options: MachineOptions) {
     this.input = input;
+    this.#copies = COPY_FACTOR * input.length + COPY_FREE;
     this.#options = options;
     this.#fail = (what) => this.fail(what);
   }
@@ -98,6 +109,7 @@ export class Machine {
   /** A class or function by its name; calling it is `call`. */
   lookUp(module: PickleValue, name: PickleValue): GlobalName {
     if (typeof module !== 'string' || typeof name !== 'string') return this.fail('has a name that is not text');
+    if (module.length + name.length > MAX_NAME_LENGTH) this.fail('has a name longer than any in Python');
     const global = new GlobalName(module, name);
     if (!this.#options.allowed.has(`${global}`)) {
       if (this.#options.onUnknownGlobal === undefined) {
@@ -116,6 +128,7 @@ export class Machine {
     if (allowed === undefined) return new OpaqueObject(type, args);
     const action = (use === 'make' ? allowed.make : undefined) ?? allowed.call;
     if (action === undefined) return this.fail(`calls ${type}, which may only be named`);
+    this.#spend(args);
     return action(args, this.#fail);
   }
 
@@ -147,6 +160,7 @@ export class Machine {
 
   /** BUILD: gives the object on the stack its attributes. */
   build(target: PickleValue, state: PickleValue): void {
+    this.#spend(state);
     if (target instanceof OpaqueObject) target.state = state;
     else if (target instanceof NumpyDtype) buildDtype(target, state, this.#fail);
     else if (target instanceof NumpyArray) buildArray(target, state, this.#fail);
@@ -156,10 +170,22 @@ export class Machine {
       else for (const [name, value] of attributes) target.attributes.set(name, value);
     } else this.fail('sets attributes of something that has none');
   }
+
+  /** Counts what working on a value may copy or walk through, two levels deep, as far as our own code goes. */
+  #spend(value: PickleValue): void {
+    this.#copies -= sizeOf(value);
+    if (Array.isArray(value)) for (const item of value) this.#copies -= sizeOf(item);
+    if (this.#copies < 0) this.fail('uses the same values again and again, as only a file made to harm does');
+  }
 }
 
 /** Names come from the file: nothing in them may disturb a terminal. */
 function printable(name: string): string {
   const shown = name.length > 80 ? `${name.slice(0, 80)}...` : name;
   return JSON.stringify(shown).slice(1, -1);
+}
+
+function sizeOf(value: PickleValue): number {
+  if (typeof value === 'string' || value instanceof Uint8Array || Array.isArray(value)) return value.length;
+  return value instanceof Map || value instanceof Set ? value.size : 1;
 }

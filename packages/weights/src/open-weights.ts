@@ -8,7 +8,7 @@ import { toOurs } from './maps/apply-map.js';
 import { KEY_MAPS, recogniseFormat, type WeightsFormat } from './maps/key-rules.js';
 import { describeModel, inStateDictOrder, type ModelDescription, type ModelHints } from './model-description.js';
 import { openOwnCheckpoint, openSafetensors, type TensorsOnDisk } from './safetensors-source.js';
-import type { StoredTensor } from './stored-tensor.js';
+import { renamed, type StoredTensor } from './stored-tensor.js';
 import { plainArgs } from './torch/plain-args.js';
 import { openTorchFile } from './torch/torch-file.js';
 import { readTrainingState } from './torch/training-state.js';
@@ -48,7 +48,8 @@ export interface Weights extends TrainingFacts {
 export async function openWeights(source: string, hints: ModelHints = {}): Promise<Weights> {
   const opened = await openContainer(source);
   try {
-    const names = opened.tensors.map(({ name }) => name);
+    const stored = withoutWrapper(opened.tensors);
+    const names = stored.map(({ name }) => name);
     const format = recogniseFormat(names);
     if (format === undefined) {
       throw new SlipError(
@@ -57,7 +58,7 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
       );
     }
     const map = KEY_MAPS[format];
-    const { tensors, left } = toOurs(source, map, opened.tensors);
+    const { tensors, left } = toOurs(source, map, stored);
     const model = describeModel(source, tensors, {
       ...opened.hints,
       ...(await formatHints(source, format)),
@@ -78,6 +79,13 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
     await opened.close();
     throw error;
   }
+}
+
+/** Data-parallel training of a timm or CLIP model prefixes all names; the original's own form is known with its prefix. */
+function withoutWrapper(tensors: readonly StoredTensor[]): readonly StoredTensor[] {
+  const wrapped = tensors.every(({ name }) => name.startsWith('module.'));
+  if (!wrapped || recogniseFormat(tensors.map(({ name }) => name)) !== undefined) return tensors;
+  return tensors.map((tensor) => renamed(tensor, tensor.name.slice('module.'.length)));
 }
 
 /** One sentence per reason. */

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { convertWeights, openWeights, readWhole, tensorInMemory } from '../index.js';
+import { type Picklable, python } from '@slip/pickle';
+import { convertWeights, openWeights, readWhole, tensorInMemory, writeTorchFile } from '../index.js';
 import { TORCH_GOLDEN, temporaryFolder } from '../testing/temporary-folder.js';
 import { toOurs, toTheirs } from './apply-map.js';
 import { KEY_MAPS } from './key-rules.js';
@@ -50,6 +51,29 @@ test('a CLIP tower goes to timm, but a model of ours cannot hold it and says why
     code: 'unsupported',
     message: /a norm before its first block, no bias in its patch embedding, another activation \(QuickGELU\)/,
   });
+});
+
+test('a linear probe: a timm tower with classifier, wrapped for data-parallel training', async (t) => {
+  const file = path.join(temporaryFolder(t), 'linear.pt');
+  const shapes: [string, number[]][] = [
+    ['cls_token', [1, 1, 2]],
+    ['pos_embed', [1, 5, 2]],
+    ['patch_embed.proj.weight', [2, 3, 4, 4]],
+    ['patch_embed.proj.bias', [2]],
+    ['head.weight', [3, 2]],
+  ];
+  await writeTorchFile(file, (place) => {
+    const tensors = shapes.map(([name, shape]): [string, Picklable] => {
+      const bytes = new Uint8Array(4 * shape.reduce((a, b) => a * b, 1));
+      return [`module.${name}`, place(tensorInMemory({ name, dtype: 'F32', shape }, bytes))];
+    });
+    return new Map<Picklable, Picklable>([['state_dict', python.orderedDict(new Map(tensors))]]);
+  });
+  const weights = await openWeights(file);
+  await weights.close();
+  assert.equal(weights.format, 'timm');
+  assert.deepEqual([weights.tensors.length, weights.model.vision.imageSize], [4, 8]);
+  assert.match(weights.notes.join(), /left out head\.weight: a classifier/);
 });
 
 test('config.json beside Hugging Face weights tells activation and heads', async (t) => {

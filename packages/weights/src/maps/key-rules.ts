@@ -66,7 +66,7 @@ const TIMM: KeyMap = {
         ours: `visual.blocks.{i}.${layer}.{w}`,
       })),
     ),
-  ignored: ['head.{w}', 'head_dist.{w}', 'pre_logits.{rest}'].map((theirs) => ({
+  ignored: ['head.{w}', 'fc_norm.{w}', 'pre_logits.{rest}'].map((theirs) => ({
     theirs,
     why: 'a classifier, which a tower does not have',
   })),

@@ -4,6 +4,7 @@ import { Namespace, OpaqueObject, type PickleValue } from '@slip/pickle';
 const MAX_DEPTH = 6;
 /** Values in all; a pickle can share them so that walking it would never end. */
 const MAX_VALUES = 5000;
+const MAX_TEXT = 4096;
 
 /** `argparse.Namespace` or dict to an object; keys that are not text are spelled. */
 export function plainArgs(args: Namespace | ReadonlyMap<PickleValue, PickleValue>): Record<string, unknown> {
@@ -21,7 +22,8 @@ class PlainValues {
   }
 
   #value(value: PickleValue, depth: number): unknown {
-    if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
+    if (value === null || typeof value === 'boolean') return value;
+    if (typeof value === 'string') return value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}...` : value;
     // JSON has none of these; the words are Python's.
     if (typeof value === 'number') {
       if (Object.is(value, -0)) return 0;

@@ -41,6 +41,10 @@ export async function readZipDirectory(file: string, handle: FileHandle, fileByt
     at = next;
   }
   if (entries.length !== count) throw damaged(file, `has ${entries.length} entries, its directory says ${count}`);
+  // Entries that share their bytes would make a small file an endless one.
+  if (entries.reduce((sum, { storedBytes }) => sum + storedBytes, 0) > fileBytes) {
+    throw damaged(file, 'has entries that overlap');
+  }
   return entries;
 }
 
