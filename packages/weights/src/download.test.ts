@@ -1,8 +1,10 @@
 // Downloads against a server of our own that breaks connections, forgets ranges, changes files and sends pages.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fetchPublished, PUBLISHED_MODELS } from './index.js';
@@ -69,6 +71,24 @@ test('a connection that breaks is continued by Range, also by the next command',
     requests.map(({ range }) => range),
     [undefined, 'bytes=50000-', 'bytes=100000-', 'bytes=150000-'],
   );
+});
+
+test('two commands do not write into one file; a lock whose owner is dead is taken over', async (t) => {
+  const cacheDir = temporaryFolder(t);
+  const { base } = await serve(t, (request, response) => setTimeout(() => send(request, response), 200));
+  const options = { cacheDir, base };
+  const [first, second] = await Promise.allSettled([
+    fetchPublished('clip_base_25ep', options),
+    fetchPublished('clip_base_25ep', options),
+  ]);
+  const refused = [first, second].filter(({ status }) => status === 'rejected');
+  assert.equal(refused.length, 1);
+  assert.match(String((refused[0] as PromiseRejectedResult).reason.message), /another command is downloading the same/);
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  const lock = path.join(cacheDir, 'slip_base_25ep.pt.part.lock');
+  writeFileSync(lock, JSON.stringify({ host: os.hostname(), pid: dead }));
+  assert.deepEqual(readFileSync(await fetchPublished('slip_base_25ep', options)), whole);
+  assert.deepEqual(readdirSync(cacheDir).sort(), ['clip_base_25ep.pt', 'slip_base_25ep.pt']);
 });
 
 test('a file that changed on the server is begun again', async (t) => {

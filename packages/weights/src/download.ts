@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { nearestName, SlipError, syncFolder } from '@slip/core';
+import { withLock } from './download-lock.js';
 import { PUBLISHED_BASE, PUBLISHED_MODELS } from './published.js';
 import { openTorchFile } from './torch/torch-file.js';
 import { checkFreeSpace, type WriteProgress } from './torch/write-torch-file.js';
@@ -47,11 +48,13 @@ export async function fetchPublished(name: string, options: DownloadOptions): Pr
   });
   const url = new URL(`${name}.pt`, options.base ?? PUBLISHED_BASE).href;
   const part = `${file}.part`;
-  await downloadInParts(url, part, options);
-  await checkArchive(part, url);
-  await rename(part, file);
-  await rm(`${part}.json`, { force: true });
-  await syncFolder(options.cacheDir);
+  await withLock(`${part}.lock`, async () => {
+    await downloadInParts(url, part, options);
+    await checkArchive(part, url);
+    await rename(part, file);
+    await rm(`${part}.json`, { force: true });
+    await syncFolder(options.cacheDir);
+  });
   return file;
 }
 
