@@ -9,12 +9,14 @@ const root = path.resolve(import.meta.dirname, '../..');
 /** What a workspace may import; everything else is a mistake. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
+  'packages/pickle': ['core'],
   'packages/protocol': ['core'],
   'packages/comms': ['core'],
   'packages/engine': ['core'],
   'packages/model': ['core', 'engine'],
   'packages/data': ['core'],
   'packages/checkpoint': ['core'],
+  'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],
   'packages/metrics': ['core'],
   'packages/config': ['core', 'model/architecture'],
   orchestrator: [
@@ -25,6 +27,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'config/flags',
     'data',
     'checkpoint',
+    'weights',
     'model/architecture',
   ],
   worker: [

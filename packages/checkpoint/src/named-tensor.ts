@@ -15,6 +15,24 @@ export interface NamedTensor {
   readonly data: TensorArray;
 }
 
+/** A tensor that is read while it is written, so that it need not be in memory; a file may hold types we cannot compute with. */
+export interface StreamedTensor {
+  readonly name: string;
+  /** One of the format's names, such as `F32`, `BF16`. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** What `chunks` gives in all. */
+  readonly byteLength: number;
+  /** Row-major, little endian. */
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+export type WritableTensor = NamedTensor | StreamedTensor;
+
+export function byteLengthOf(tensor: WritableTensor): number {
+  return 'data' in tensor ? tensor.data.byteLength : tensor.byteLength;
+}
+
 /** Number of elements; may exceed what an array can hold when `shape` comes from a file. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

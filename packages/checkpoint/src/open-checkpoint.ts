@@ -4,8 +4,14 @@ import path from 'node:path';
 import { type Logger, SlipError } from '@slip/core';
 import { roleOf } from './folder-names.js';
 import type { JsonObject, Manifest, ManifestShard } from './manifest.js';
+import type { SafetensorsEntry } from './safetensors-header.js';
 import { readSafetensorsHeader, readSafetensorsInto, type TensorResolver } from './safetensors-read.js';
 import { verifyFolder } from './verify-folder.js';
+
+export interface TensorPlace {
+  readonly path: string;
+  readonly entry: SafetensorsEntry;
+}
 
 /** A checkpoint on disk; holds no tensors and no open files. */
 export interface Checkpoint {
@@ -18,6 +24,8 @@ export interface Checkpoint {
   readonly files: readonly string[];
   /** @throws SlipError `checkpoint` when there is no such file */
   tensorNames(file: string): readonly string[];
+  /** Where each tensor of a file is on disk. @throws SlipError `checkpoint` when there is no such file */
+  places(file: string): readonly TensorPlace[];
   /** See `readSafetensorsInto`. */
   readInto(file: string, resolve: TensorResolver): Promise<void>;
 }
@@ -89,30 +97,37 @@ async function resolveFolder(folderPath: string): Promise<string> {
 }
 
 async function readableCheckpoint(folder: string, manifest: Manifest): Promise<Checkpoint> {
-  const names = new Map<string, readonly string[]>();
+  const places = new Map<string, readonly TensorPlace[]>();
   for (const [file, shards] of Object.entries(manifest.files)) {
-    const headers = await Promise.all(shards.map(({ name }) => readSafetensorsHeader(path.join(folder, name))));
-    names.set(
-      file,
-      headers.flatMap(({ tensors }) => tensors.map(({ name }) => name)),
+    const found = await Promise.all(
+      shards.map(async (shard) => {
+        const shardPath = path.join(folder, shard.name);
+        const { tensors } = await readSafetensorsHeader(shardPath);
+        return tensors.map((entry) => ({ path: shardPath, entry }));
+      }),
     );
+    places.set(file, found.flat());
   }
   const shardsOf = (file: string): readonly ManifestShard[] => {
     const shards = Object.hasOwn(manifest.files, file) ? manifest.files[file] : undefined;
     if (shards !== undefined) return shards;
     throw new SlipError(
       'checkpoint',
-      `${folder} has no file ${file}; it has ${[...names.keys()].join(', ') || 'none'}`,
+      `${folder} has no file ${file}; it has ${[...places.keys()].join(', ') || 'none'}`,
     );
   };
   return {
     path: folder,
     step: manifest.step,
     state: manifest.state,
-    files: [...names.keys()],
+    files: [...places.keys()],
     tensorNames(file) {
       shardsOf(file);
-      return names.get(file) ?? [];
+      return (places.get(file) ?? []).map(({ entry }) => entry.name);
+    },
+    places(file) {
+      shardsOf(file);
+      return places.get(file) ?? [];
     },
     async readInto(file, resolve) {
       for (const { name } of shardsOf(file)) await readSafetensorsInto(path.join(folder, name), resolve);

@@ -2,7 +2,7 @@
 // of 8, then the data. Pure; a header read from a file is treated as hostile. Reading and writing the data is elsewhere.
 // Format: github.com/huggingface/safetensors, README "Format".
 import { invariant, SlipError } from '@slip/core';
-import { elementCount, type NamedTensor } from './named-tensor.js';
+import { byteLengthOf, elementCount, type WritableTensor } from './named-tensor.js';
 
 /** Bytes per element of every dtype the format defines; sub-byte types are not among them. */
 const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
@@ -36,30 +36,33 @@ export interface SafetensorsHeader {
 
 /** The bytes in front of the data, and the tensors in the order in which their data must follow. */
 export function encodeHeader(
-  tensors: readonly NamedTensor[],
+  tensors: readonly WritableTensor[],
   metadata: Readonly<Record<string, string>>,
-): { bytes: Uint8Array; ordered: readonly NamedTensor[] } {
-  for (const { name, dtype, shape, data } of tensors) {
+): { bytes: Uint8Array; ordered: readonly WritableTensor[] } {
+  for (const tensor of tensors) {
+    const { name, dtype, shape } = tensor;
+    const expected = elementCount(shape) * (DTYPE_BYTES.get(dtype) ?? Number.NaN);
     invariant(
-      elementCount(shape) === data.length,
-      `${name} has ${data.length} elements, its shape [${shape}] says otherwise`,
+      expected === byteLengthOf(tensor),
+      `${name} has ${byteLengthOf(tensor)} bytes, its ${dtype} shape [${shape}] says otherwise`,
     );
-    invariant((dtype === 'F32') === data instanceof Float32Array, `${name} is ${dtype} but its array is another type`);
+    if ('data' in tensor) {
+      const isFloat = tensor.data instanceof Float32Array;
+      invariant((dtype === 'F32') === isFloat, `${name} is ${dtype} but its array is another type`);
+    }
     invariant(name !== '__metadata__', 'a tensor cannot be named __metadata__');
   }
   invariant(new Set(tensors.map(({ name }) => name)).size === tensors.length, 'two tensors of a file share a name');
   // Widest elements first, so that every tensor is aligned to its own element size whatever the others' lengths.
-  const ordered = [
-    ...tensors.filter(({ dtype }) => dtype === 'I64'),
-    ...tensors.filter(({ dtype }) => dtype !== 'I64'),
-  ];
+  const ordered = [8, 4, 2, 1].flatMap((width) => tensors.filter(({ dtype }) => DTYPE_BYTES.get(dtype) === width));
   const members: string[] = [];
   if (Object.keys(metadata).length > 0) members.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
-  for (const { name, dtype, shape, data } of ordered) {
-    const offsets = [offset, offset + data.byteLength];
+  for (const tensor of ordered) {
+    const { name, dtype, shape } = tensor;
+    const offsets = [offset, offset + byteLengthOf(tensor)];
     members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: offsets })}`);
-    offset += data.byteLength;
+    offset = offsets[1];
   }
   // Written member by member because an object would move names that look like integers to the front.
   const json = Buffer.from(`{${members.join(',')}}`, 'utf8');

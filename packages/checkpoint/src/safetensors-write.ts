@@ -3,8 +3,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { syncFolder } from '@slip/core';
-import { bytesOf, type NamedTensor } from './named-tensor.js';
+import { invariant, syncFolder } from '@slip/core';
+import { byteLengthOf, bytesOf, type TensorArray, type WritableTensor } from './named-tensor.js';
 import { encodeHeader } from './safetensors-header.js';
 
 export interface WrittenFile {
@@ -24,7 +24,7 @@ const PIECE_BYTES = 4 << 20;
  */
 export async function writeSafetensors(
   file: string,
-  tensors: readonly NamedTensor[],
+  tensors: readonly WritableTensor[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<WrittenFile> {
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`);
@@ -42,7 +42,7 @@ export async function writeSafetensors(
 /** Writes and syncs `file` itself; for callers that make a whole folder appear at once. */
 export async function writeTensorsInPlace(
   file: string,
-  tensors: readonly NamedTensor[],
+  tensors: readonly WritableTensor[],
   metadata: Readonly<Record<string, string>>,
 ): Promise<WrittenFile> {
   const { bytes, ordered } = encodeHeader(tensors, metadata);
@@ -50,16 +50,25 @@ export async function writeTensorsInPlace(
   try {
     const hash = createHash('sha256');
     let sizeBytes = await writePiece(handle, hash, bytes);
-    for (const { data } of ordered) {
-      for (let begin = 0; begin < data.byteLength; begin += PIECE_BYTES) {
-        const piece = bytesOf(data, begin, Math.min(begin + PIECE_BYTES, data.byteLength));
-        sizeBytes += await writePiece(handle, hash, piece);
-      }
+    for (const tensor of ordered) {
+      const before = sizeBytes;
+      for await (const piece of piecesOf(tensor)) sizeBytes += await writePiece(handle, hash, piece);
+      invariant(sizeBytes - before === byteLengthOf(tensor), `${tensor.name} gave ${sizeBytes - before} bytes`);
     }
     await handle.sync();
     return { sizeBytes, sha256: hash.digest('hex') };
   } finally {
     await handle.close();
+  }
+}
+
+function piecesOf(tensor: WritableTensor): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  return 'data' in tensor ? piecesInMemory(tensor.data) : tensor.chunks();
+}
+
+function* piecesInMemory(data: TensorArray): Generator<Uint8Array> {
+  for (let begin = 0; begin < data.byteLength; begin += PIECE_BYTES) {
+    yield bytesOf(data, begin, Math.min(begin + PIECE_BYTES, data.byteLength));
   }
 }
 

@@ -14,7 +14,7 @@ import {
   MANIFEST_NAME,
   type ManifestShard,
 } from './manifest.js';
-import type { NamedTensor } from './named-tensor.js';
+import type { WritableTensor } from './named-tensor.js';
 import { readPointer, setPointer } from './pointer.js';
 import { planRetention, type StoredCheckpoint } from './retention.js';
 import { writeTensorsInPlace } from './safetensors-write.js';
@@ -24,7 +24,7 @@ export interface SaveOptions {
   /** Optimizer steps applied; names the folder. */
   readonly step: number;
   /** Tensors by logical file name, such as `model` and `optimizer`; borrowed until the save resolves. */
-  readonly files: Readonly<Record<string, readonly NamedTensor[]>>;
+  readonly files: Readonly<Record<string, readonly WritableTensor[]>>;
   /** Facts to continue from; numbers come back bit for bit, those that JSON cannot hold are refused. */
   readonly state: JsonObject;
   /** How many of the newest to keep, at least 1. */

@@ -1,0 +1,226 @@
+// Which model a set of tensors is, read off their names and shapes. What shapes cannot tell (the number of heads, the
+// activation) comes from the file's own facts, or stays unknown.
+import { SlipError } from '@slip/core';
+import { type Family, MODEL_NAMES, type ModelConfig, resolveModel, stateLayout } from '@slip/model/architecture';
+import { countElements, type StoredTensor } from './stored-tensor.js';
+
+export interface VisionDescription {
+  readonly width: number;
+  readonly depth: number;
+  readonly patchSize: number;
+  /** Pixels, for square pictures. */
+  readonly imageSize: number;
+  readonly heads: number | undefined;
+  /** A norm before the first block, as OpenAI's CLIP has. */
+  readonly preNorm: boolean;
+  readonly patchBias: boolean;
+  readonly activation: 'gelu' | 'quick_gelu';
+}
+
+export interface ModelDescription {
+  /** Registered name, where the file or the sizes tell it. */
+  readonly name: string | undefined;
+  /** Undefined for a tower alone. */
+  readonly family: Family | undefined;
+  readonly vision: VisionDescription;
+  readonly text?: {
+    readonly width: number;
+    readonly depth: number;
+    readonly vocabSize: number;
+    readonly contextLength: number;
+  };
+  readonly embedDim: number | undefined;
+  readonly ssl?: { readonly mlpDim: number; readonly embDim: number };
+  readonly parameters: number;
+}
+
+/** What a file says about its model beside the tensors. */
+export interface ModelHints {
+  readonly name?: string | undefined;
+  readonly visionHeads?: number | undefined;
+  readonly activation?: 'gelu' | 'quick_gelu';
+}
+
+/**
+ * @param tensors under our names
+ * @throws SlipError `checkpoint` when there is no vision tower, or it has shapes that no such tower has
+ */
+export function describeModel(
+  file: string,
+  tensors: readonly StoredTensor[],
+  hints: ModelHints = {},
+): ModelDescription {
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  const hasText = shapes.has('token_embedding.weight');
+  const hasSsl = shapes.has('image_mlp.layer1.weight');
+  const family = hasText ? (hasSsl ? 'SLIP' : 'CLIP') : hasSsl ? 'SIMCLR' : undefined;
+  const vision = describeVision(file, shapes, hints);
+  const parameters = tensors
+    .filter(({ name }) => !/running_(mean|var)$|num_batches_tracked$/.test(name))
+    .reduce((sum, { shape }) => sum + countElements(shape), 0);
+  return {
+    name: hints.name ?? registeredName(family, vision),
+    family,
+    vision,
+    ...(hasText ? { text: describeText(file, shapes) } : {}),
+    embedDim: shapes.get('image_projection')?.[1],
+    ...(hasSsl
+      ? {
+          ssl: {
+            mlpDim: axis(file, shapes, 'image_mlp.layer1.weight', 2, 0),
+            embDim: axis(file, shapes, 'image_mlp.layer3.weight', 2, 0),
+          },
+        }
+      : {}),
+    parameters,
+  };
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+function describeVision(file: string, shapes: Shapes, hints: ModelHints): VisionDescription {
+  const width = axis(file, shapes, 'visual.cls_token', 3, 2);
+  const patchSize = axis(file, shapes, 'visual.patch_embed.proj.weight', 4, 2);
+  const side = Math.sqrt(axis(file, shapes, 'visual.pos_embed', 3, 1) - 1);
+  if (!Number.isInteger(side)) {
+    throw new SlipError('unsupported', `${file} has position embeddings for pictures that are not square`);
+  }
+  const preNorm = shapes.has('visual.norm_pre.weight');
+  const depth = countBlocks(shapes, 'visual.blocks');
+  return {
+    width,
+    depth,
+    patchSize,
+    imageSize: side * patchSize,
+    heads: hints.visionHeads ?? registeredHeads(width, depth, preNorm),
+    preNorm,
+    patchBias: shapes.has('visual.patch_embed.proj.bias'),
+    activation: hints.activation ?? 'gelu',
+  };
+}
+
+function describeText(file: string, shapes: Shapes): NonNullable<ModelDescription['text']> {
+  return {
+    width: axis(file, shapes, 'token_embedding.weight', 2, 1),
+    depth: countBlocks(shapes, 'transformer.resblocks'),
+    vocabSize: axis(file, shapes, 'token_embedding.weight', 2, 0),
+    contextLength: axis(file, shapes, 'positional_embedding', 2, 0),
+  };
+}
+
+function axis(file: string, shapes: Shapes, name: string, axes: number, which: number): number {
+  const shape = shapes.get(name);
+  if (shape?.length === axes) return shape[which];
+  throw new SlipError(
+    'checkpoint',
+    `${file} has no ${name} with ${axes} axes (found ${shape === undefined ? 'none' : `[${shape}]`})`,
+  );
+}
+
+function countBlocks(shapes: Shapes, prefix: string): number {
+  let highest = -1;
+  for (const name of shapes.keys()) {
+    if (!name.startsWith(`${prefix}.`)) continue;
+    highest = Math.max(highest, Number.parseInt(name.slice(prefix.length + 1), 10));
+  }
+  return highest + 1;
+}
+
+/** Of the nine models; towers with a norm in front are CLIP's, with 64 features a head. */
+function registeredHeads(width: number, depth: number, preNorm: boolean): number | undefined {
+  if (preNorm) return width % 64 === 0 ? width / 64 : undefined;
+  const name = MODEL_NAMES.find((candidate) => {
+    const { vision } = resolveModel(candidate);
+    return vision.width === width && vision.depth === depth;
+  });
+  return name === undefined ? undefined : resolveModel(name).vision.heads;
+}
+
+function registeredName(family: Family | undefined, vision: VisionDescription): string | undefined {
+  return MODEL_NAMES.find((name) => {
+    const known = resolveModel(name);
+    return (
+      known.family === family &&
+      known.vision.width === vision.width &&
+      known.vision.depth === vision.depth &&
+      known.vision.patchSize === vision.patchSize &&
+      !vision.preNorm
+    );
+  });
+}
+
+/**
+ * The model as this program would build it, which every tensor must fit.
+ * @throws SlipError `unsupported` for towers that no model here has, `checkpoint` for tensors that are missing, left over
+ *   or of another shape
+ */
+export function requireOwnModel(file: string, tensors: readonly StoredTensor[], model: ModelDescription): ModelConfig {
+  if (model.family === undefined) {
+    throw new SlipError(
+      'unsupported',
+      `${file} holds a vision tower alone; a whole SLIP, CLIP or SimCLR model is needed`,
+    );
+  }
+  const { vision } = model;
+  const foreign = [
+    ...(vision.preNorm ? ['a norm before its first block'] : []),
+    ...(vision.patchBias ? [] : ['no bias in its patch embedding']),
+    ...(vision.activation === 'gelu' ? [] : ['another activation (QuickGELU)']),
+  ];
+  if (foreign.length > 0) {
+    throw new SlipError(
+      'unsupported',
+      `${file} has a vision tower with ${foreign.join(', ')}, which no model here has`,
+    );
+  }
+  const config = ownConfig(model);
+  checkLayout(file, tensors, config);
+  return config;
+}
+
+/**
+ * In the order of the original's state dict, by which its optimizer numbers the parameters; safetensors files keep an order
+ * of their own. Tensors that no model of ours has come last.
+ */
+export function inStateDictOrder(tensors: readonly StoredTensor[], model: ModelDescription): readonly StoredTensor[] {
+  if (model.family === undefined) return tensors;
+  const places = new Map(stateLayout(ownConfig(model)).entries.map(({ name }, i) => [name, i]));
+  const placeOf = ({ name }: StoredTensor): number => places.get(name) ?? places.size;
+  return tensors.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
+function ownConfig(model: ModelDescription): ModelConfig {
+  const { vision, text, ssl } = model;
+  return {
+    name: model.name ?? model.family!,
+    family: model.family!,
+    vision: { kind: 'vit', ...vision, heads: vision.heads ?? 1 },
+    embedDim: model.embedDim ?? 0,
+    ...(text === undefined ? {} : { text: { ...text, heads: 1 } }),
+    ...(ssl === undefined ? {} : { ssl }),
+  };
+}
+
+function checkLayout(file: string, tensors: readonly StoredTensor[], config: ModelConfig): void {
+  const wanted = new Map(stateLayout(config).entries.map((entry) => [entry.name, entry]));
+  const missing = new Set(wanted.keys());
+  for (const { name, shape } of tensors) {
+    const entry = wanted.get(name);
+    if (entry === undefined)
+      throw new SlipError('checkpoint', `${file} holds ${name}, which a ${config.family} model does not have`);
+    if (`${entry.shape}` !== `${shape}`) {
+      throw new SlipError(
+        'checkpoint',
+        `${file}: ${name} is [${shape}] where the other tensors ask for [${entry.shape}]`,
+      );
+    }
+    missing.delete(name);
+  }
+  if (missing.size > 0) {
+    const [first] = missing;
+    throw new SlipError(
+      'checkpoint',
+      `${file} lacks ${missing.size} tensors of a ${config.family} model, such as ${first}`,
+    );
+  }
+}
