@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
 import { compileKernels, sourceFile } from './compile-kernels.js';
-import { combineTree, fromHalf, toHalf } from './kernels.js';
+import { combineTree, digestOf, fromHalf, toHalf } from './kernels.js';
 
 test('the binary is what the source compiles to', async () => {
   const text = await compileKernels(readFileSync(sourceFile('kernels.wat'), 'utf8'));
@@ -107,4 +107,20 @@ test('float16 rounds to the nearest, ties to even, for any float', () => {
   );
   toHalf('float16', Float32Array.of(65_520), wire);
   assert.equal(wire[0], 0x7c00);
+});
+
+test('a digest notices every single bit, exchanged words and lost ends', () => {
+  const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => (i * 131) ^ (i >> 3));
+  const original = Buffer.from(digestOf(bytes));
+  const isNew = (changed: Uint8Array) => !original.equals(digestOf(changed));
+  for (let bit = 0; bit < 8 * bytes.length; bit += 37) {
+    const changed = bytes.slice();
+    changed[bit >> 3] ^= 1 << (bit & 7);
+    assert.ok(isNew(changed), `bit ${bit}`);
+  }
+  const exchanged = bytes.slice();
+  exchanged.copyWithin(0, 16, 32);
+  exchanged.set(bytes.subarray(0, 16), 16);
+  assert.ok(isNew(exchanged), 'neighbouring words');
+  assert.ok(isNew(bytes.subarray(0, 19_999)));
 });

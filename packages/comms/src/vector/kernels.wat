@@ -66,6 +66,23 @@
   (func (export "maxTree") (param i32 i32 i32 i32)
     (call $tree (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const 1)))
 
+  ;; Two running sums of 32-bit words, in four lanes each: of the words, and of that sum after each word, so that order counts.
+  ;; $sums: 32 bytes that are read and written; $from: $bytes, a multiple of 16
+  (func (export "digest") (param $sums i32) (param $from i32) (param $bytes i32)
+    (local $end i32) (local $first v128) (local $second v128)
+    (local.set $end (i32.add (local.get $from) (local.get $bytes)))
+    (local.set $first (v128.load (local.get $sums)))
+    (local.set $second (v128.load offset=16 (local.get $sums)))
+    (block $over
+      (loop $rest
+        (br_if $over (i32.ge_u (local.get $from) (local.get $end)))
+        (local.set $first (i32x4.add (local.get $first) (v128.load (local.get $from))))
+        (local.set $second (i32x4.add (local.get $second) (local.get $first)))
+        (local.set $from (i32.add (local.get $from) (i32.const 16)))
+        (br $rest)))
+    (v128.store (local.get $sums) (local.get $first))
+    (v128.store offset=16 (local.get $sums) (local.get $second)))
+
   ;; Four float32 to four bfloat16 in 32-bit lanes: nearest, ties to even; NaN stays NaN.
   (func $bf16_lanes (param $x v128) (result v128)
     (v128.bitselect
