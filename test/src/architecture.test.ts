@@ -16,6 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/data': ['core'],
   'packages/checkpoint': ['core'],
   'packages/metrics': ['core'],
+  'packages/node-slurm-rest': [],
   'packages/config': ['core', 'model/architecture'],
   orchestrator: ['core', 'protocol', 'config', 'config/flags', 'data', 'checkpoint', 'model/architecture'],
   worker: [
