@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/checkpoint': ['core'],
   'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],
   'packages/metrics': ['core'],
+  'packages/node-slurm-rest': [],
   'packages/config': ['core', 'model/architecture'],
   orchestrator: [
     'core',
