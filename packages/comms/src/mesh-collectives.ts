@@ -3,6 +3,7 @@ import { SlipError } from '@slip/core';
 import { type Call, type Collectives, type Parts, splitEvenly } from './collectives.js';
 import { type FrameTag, MAX_PAYLOAD_BYTES, type Mesh } from './mesh.js';
 import { combineInto, combineTree, type Reduction } from './vector/kernels.js';
+import { packFloats, roundToWire, unpackFloats, wireBytes } from './vector/wire-floats.js';
 
 /** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
 const CHUNK_ELEMENTS = 128 * 1024;
@@ -52,13 +53,19 @@ export class MeshCollectives implements Collectives {
     await turnRing(mesh, call, {
       steps: 2 * (worldSize - 1),
       segmentAt: (step) => buffer.subarray(...segments[modulo(rank - 1 - step, worldSize)]),
-      take: (step, into, other) => (step < worldSize - 1 ? combineInto(op, into, other) : into.set(other)),
+      take: (step, into, other) => {
+        if (step >= worldSize - 1) return into.set(other);
+        combineInto(op, into, other);
+        // What the others will get of the finished sum is what this rank keeps.
+        if (step === worldSize - 2) roundToWire(call.dtype, into);
+      },
     });
   }
 
   private async reduceDirectly(call: Call, buffer: Float32Array, op: Reduction): Promise<void> {
     await sendToOthers(this.mesh, call, () => buffer);
     await combineReceived(this.mesh, call, buffer.slice(), buffer, op);
+    roundToWire(call.dtype, buffer);
   }
 
   async reduceScatter(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
@@ -140,6 +147,8 @@ async function combineReceived(
   op: Reduction,
 ): Promise<void> {
   const all: Float32Array[] = [];
+  // As the others see it, so that a sum does not depend on where it is made.
+  roundToWire(call.dtype, own);
   all[mesh.rank] = own;
   for (const from of others(mesh)) all[from] = await receiveFloats(mesh, call, from, 0, own.length);
   combineTree(op, all, [output]);
@@ -162,7 +171,7 @@ async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
   const sends = new Sends();
   let sent = 0;
   let received = 0;
-  const send = (part: Float32Array) => sends.add(mesh.send(right, tagOf(call, sent++), bytesOf(part)));
+  const send = (part: Float32Array) => sends.add(mesh.send(right, tagOf(call, sent++), packFloats(call.dtype, part)));
   for (const part of chunksOf(ring.segmentAt(0), CHUNK_ELEMENTS)) send(part);
   for (let step = 0; step < ring.steps; step++) {
     for (const part of chunksOf(ring.segmentAt(step + 1), CHUNK_ELEMENTS)) {
@@ -188,7 +197,7 @@ class Sends {
 }
 
 async function sendToOthers(mesh: Mesh, call: Call, part: (to: number) => Float32Array): Promise<void> {
-  for (const to of others(mesh)) await mesh.send(to, tagOf(call, 0), bytesOf(part(to)));
+  for (const to of others(mesh)) await mesh.send(to, tagOf(call, 0), packFloats(call.dtype, part(to)));
 }
 
 async function receiveFloats(
@@ -198,10 +207,8 @@ async function receiveFloats(
   chunk: number,
   length: number,
 ): Promise<Float32Array> {
-  const bytes = sized(await mesh.receive(from, tagOf(call, chunk)), length * Float32Array.BYTES_PER_ELEMENT, from);
-  // Frames arrive at any address; floats need a multiple of four.
-  const aligned = bytes.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
-  return new Float32Array(aligned.buffer, aligned.byteOffset, length);
+  const bytes = await mesh.receive(from, tagOf(call, chunk));
+  return unpackFloats(call.dtype, sized(bytes, wireBytes(call.dtype, length), from));
 }
 
 function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
@@ -220,10 +227,6 @@ function others({ rank, worldSize }: Mesh): number[] {
 
 function* chunksOf<T extends Float32Array | Uint8Array>(values: T, size: number): Generator<T> {
   for (let start = 0; start < values.length; start += size) yield values.subarray(start, start + size) as T;
-}
-
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 function modulo(value: number, by: number): number {

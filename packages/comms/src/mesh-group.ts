@@ -6,6 +6,7 @@ import type { FrameMesh } from './frame-mesh.js';
 import { type Dtype, MAX_PAYLOAD_BYTES, type Operation } from './mesh.js';
 import { MeshCollectives, type SumOrder } from './mesh-collectives.js';
 import type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
+import type { WireType } from './vector/kernels.js';
 
 /** What the ranks must agree on when they call a collective. */
 interface Kind {
@@ -67,14 +68,19 @@ export class MeshGroup implements ProcessGroup {
     return (await this.shared?.allocate(elements, kind)) ?? new Float32Array(elements);
   }
 
-  async allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum'): Promise<void> {
-    const kind: Kind = { operation: `allReduce ${op}`, dtype: 'float32', elements: buffer.length };
+  async allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum', wire: WireType = 'float32'): Promise<void> {
+    const kind: Kind = { operation: `allReduce ${op}`, dtype: wire, elements: buffer.length };
     return this.run(kind, (call) => this.collectives.allReduce(call, buffer, op));
   }
 
-  async reduceScatter(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void> {
+  async reduceScatter(
+    input: Float32Array,
+    output: Float32Array,
+    lengths?: readonly number[],
+    wire: WireType = 'float32',
+  ): Promise<void> {
     const parts = checkParts('reduceScatter', input.length, output.length, lengths, this);
-    const kind: Kind = { operation: 'reduceScatter', dtype: 'float32', elements: input.length };
+    const kind: Kind = { operation: 'reduceScatter', dtype: wire, elements: input.length };
     return this.run(kind, (call) => this.collectives.reduceScatter(call, input, output, parts));
   }
 

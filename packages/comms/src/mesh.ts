@@ -13,7 +13,7 @@ export const OPERATIONS = [
 export type Operation = (typeof OPERATIONS)[number];
 
 /** Order is the wire format. */
-export const DTYPES = ['uint8', 'float32'] as const;
+export const DTYPES = ['uint8', 'float32', 'bfloat16', 'float16'] as const;
 export type Dtype = (typeof DTYPES)[number];
 
 /** What a frame is part of; sender and receiver must agree on all of it. */
@@ -56,8 +56,10 @@ export function sameTag(a: FrameTag, b: FrameTag): boolean {
   );
 }
 
+const UNITS = { uint8: 'bytes', float32: 'elements', bfloat16: 'elements in bfloat16', float16: 'elements in float16' };
+
 /** For people: "allReduce sum #12 of 1024 elements". */
 export function describeTag({ operation, sequence, dtype, elements, root }: FrameTag): string {
-  const size = elements > 0 ? ` of ${elements} ${dtype === 'float32' ? 'elements' : 'bytes'}` : '';
+  const size = elements > 0 ? ` of ${elements} ${UNITS[dtype]}` : '';
   return `${operation} #${sequence}${size}${operation === 'broadcast' ? ` from rank ${root}` : ''}`;
 }

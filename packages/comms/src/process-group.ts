@@ -1,5 +1,6 @@
 // The contract of a process group: what trainers and evaluations see of the other ranks. No implementation here.
 import type { FlightRecord } from './flight-recorder.js';
+import type { WireType } from './vector/kernels.js';
 
 export type { FlightRecord };
 
@@ -25,13 +26,16 @@ export interface ProcessGroup {
    * others see after the next collective.
    */
   allocate(elements: number, kind?: MemoryKind): Promise<Float32Array>;
-  /** Elementwise over all ranks, in place. */
-  allReduce(buffer: Float32Array, op?: 'sum' | 'max'): Promise<void>;
+  /**
+   * Elementwise over all ranks, in place. What goes between machines may travel as halves, rounded at every hop; sums are
+   * still made in float32, and all ranks have the same bits.
+   */
+  allReduce(buffer: Float32Array, op?: 'sum' | 'max', wire?: WireType): Promise<void>;
   /**
    * `output` becomes part `rank` of the elementwise sum of all inputs. Parts are equal (`input.length = worldSize *
    * output.length`) or as long as `lengths` says, the same on all ranks. `output` may be the own part of `input`.
    */
-  reduceScatter(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void>;
+  reduceScatter(input: Float32Array, output: Float32Array, lengths?: readonly number[], wire?: WireType): Promise<void>;
   /** `output` becomes every rank's input in rank order; parts as above. `input` may be the own part of `output`. */
   allGather(input: Float32Array, output: Float32Array, lengths?: readonly number[]): Promise<void>;
   /** Fills every rank's buffer with that of `root`. */

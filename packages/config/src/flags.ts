@@ -149,6 +149,9 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       },
     ),
     count('reduce-shards', 8, 'virtual ranks of --reduce invariant: the largest number of ranks', size),
+    text('compress', 'none', 'gradients travel between machines as halves; sums stay fp32', {
+      choices: ['none', 'bf16', 'fp16'],
+    }),
     text('comm-encryption', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
       choices: ['auto', 'on', 'off'],
       mayChange: true,

@@ -63,6 +63,7 @@ export interface RunConfig {
   readonly threads: number;
   readonly reduce: 'fixed' | 'invariant';
   readonly reduceShards: number;
+  readonly compress: 'none' | 'bf16' | 'fp16';
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
   readonly transport: 'shared' | 'zmq';

@@ -1,12 +1,12 @@
 // The optimizer, sharded over the ranks (ZeRO, stage 1: Rajbhandari et al. 2020): each rank sums its shard of the gradients,
 // updates its shard of the parameters, and everybody gets all of them. The arithmetic is the model's (adamW).
-import { type ProcessGroup, shardLengths } from '@slip/comms';
+import { type ProcessGroup, shardLengths, type WireType } from '@slip/comms';
 import { type AdamWHyper, adamW, clampLogitScale } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import { type TrainState, tensorView } from './train-state.js';
 
 /**
- * One update on all ranks. `hyper.gradScale` turns sums over ranks and micro-batches into means.
+ * One update on all ranks. Gradients travel between machines as `wire`. `hyper.gradScale` turns sums over ranks and micro-batches into means.
  * @returns time spent in arithmetic, ms; that spent in collectives is on the clock
  */
 export async function updateParameters(
@@ -14,11 +14,12 @@ export async function updateParameters(
   group: ProcessGroup,
   clock: CollectiveClock,
   hyper: AdamWHyper,
+  wire: WireType = 'float32',
 ): Promise<number> {
   const { params, grads, entries } = state;
   const lengths = shardLengths(params.length, group.worldSize);
   const range = rangeOf(lengths, group.rank);
-  await timed(clock, () => group.reduceScatter(grads, grads.subarray(range.start, range.end), lengths));
+  await timed(clock, () => group.reduceScatter(grads, grads.subarray(range.start, range.end), lengths, wire));
   const startedAt = performance.now();
   adamW(state, entries, hyper, range);
   const logitScale = entries.find(({ name }) => name === 'logit_scale');

@@ -37,6 +37,8 @@ export interface TrainStepParts {
   readonly stopRequested: () => boolean;
 }
 
+const WIRE = { none: 'float32', bf16: 'bfloat16', fp16: 'float16' } as const;
+
 /** Applies one optimizer step to `parts.state`. @throws SlipError `non-finite` on all ranks, parameters untouched */
 export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<StepOutcome> {
   const { config, state, group, clock } = parts;
@@ -61,7 +63,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   sumLanes(lanes, state.grads);
 
   const agreed = await agree(parts, sums);
-  const optimizerMs = await updateParameters(state, group, clock, {
+  const hyper = {
     lr,
     beta1: config.betas[0],
     beta2: config.betas[1],
@@ -69,7 +71,8 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     weightDecay: config.wd,
     step: state.step + 1,
     gradScale: 1 / (group.worldSize * lanes.length * config.updateFreq),
-  });
+  };
+  const optimizerMs = await updateParameters(state, group, clock, hyper, WIRE[config.compress]);
   state.step += 1;
   const now = performance.now();
   return {

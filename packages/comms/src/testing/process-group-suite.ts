@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
-import { partsOf } from '../collectives.js';
+import { partsOf, shardLengths } from '../collectives.js';
 import type { ProcessGroup } from '../process-group.js';
 import { add, allReduceInStatedOrder, reduceScatterInStatedOrder } from './stated-order.js';
 
@@ -34,6 +34,7 @@ export function describeProcessGroup(name: string, makeGroups: MakeGroups, order
         for (const size of SIZES(worldSize)) await checkSize(groups, size, order);
         await checkUnequalParts(groups);
         await checkArenas(groups);
+        await checkHalves(groups, order);
         await checkObjects(groups);
         await checkQueue(groups);
       }));
@@ -134,6 +135,36 @@ async function checkUnequalParts(groups: readonly ProcessGroup[]): Promise<void>
       assertSameBits(gathered, sum, `allGather of [${lengths}]`);
     });
     if (whole > 20_000 && worldSize > 2) return;
+  }
+}
+
+/** Between machines values may travel as halves: near the exact sum, the same bits on all ranks, exact in shared memory. */
+async function checkHalves(groups: readonly ProcessGroup[], order: Order): Promise<void> {
+  for (const [wire, precision] of [
+    ['bfloat16', 2 ** -8],
+    ['float16', 2 ** -11],
+  ] as const) {
+    for (const size of [100, 70_001]) {
+      const inputs = groups.map((_, rank) => Float32Array.from({ length: size }, (_v, i) => Math.sin(i + 17 * rank)));
+      const sum = Float32Array.from({ length: size }, (_, i) => inputs.reduce((s, input) => s + input[i], 0));
+      const tolerance = order === 'memory' ? 1e-6 : 2 * groups.length ** 2 * precision;
+      const results = await each(groups, async (group, rank) => {
+        const buffer = inputs[rank].slice();
+        await group.allReduce(buffer, 'sum', wire);
+        const lengths = shardLengths(size, groups.length);
+        const [start, end] = partsOf(lengths)[rank];
+        const part = new Float32Array(end - start);
+        await group.reduceScatter(inputs[rank], part, lengths, wire);
+        part.forEach((value, i) => {
+          assert.ok(Math.abs(value - sum[start + i]) <= tolerance, `reduceScatter in ${wire}`);
+        });
+        return buffer;
+      });
+      for (const result of results) assertSameBits(result, results[0], `allReduce in ${wire}`);
+      results[0].forEach((value, i) => {
+        assert.ok(Math.abs(value - sum[i]) <= tolerance, `allReduce in ${wire}: ${value} for ${sum[i]}`);
+      });
+    }
   }
 }
 
