@@ -63,6 +63,7 @@ export class MeshCollectives implements Collectives {
   }
 
   private async reduceDirectly(call: Call, buffer: Float32Array, op: Reduction): Promise<void> {
+    if (this.mesh.worldSize === 1) return;
     await sendToOthers(this.mesh, call, () => buffer);
     await combineReceived(this.mesh, call, buffer.slice(), buffer, op);
     roundToWire(call.dtype, buffer);
@@ -71,6 +72,10 @@ export class MeshCollectives implements Collectives {
   async reduceScatter(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
     const mesh = this.mesh;
     const { rank, worldSize } = mesh;
+    if (worldSize === 1) {
+      if (output.buffer !== input.buffer || output.byteOffset !== input.byteOffset) output.set(input);
+      return;
+    }
     if (chooseAlgorithm(input.length, worldSize) === 'direct') {
       await sendToOthers(mesh, call, (to) => input.subarray(...parts[to]));
       return combineReceived(mesh, call, input.slice(...parts[rank]), output, 'sum');
