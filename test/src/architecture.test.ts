@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'checkpoint',
     'weights',
     'model/architecture',
+    'node-slurm-rest',
   ],
   worker: [
     'core',
@@ -87,8 +88,8 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
         const isTest =
           file.includes('.test.') || file.includes(`${path.sep}testing${path.sep}`) || file.includes('.long.');
         assert.ok(declared.has(name) || (isTest && shared.has(name)), `${where}, not in ${workspace}/package.json`);
-        if (target.startsWith('@slip/')) {
-          assert.ok(allowed.includes(target.slice('@slip/'.length)), `${where}, which its layer does not allow`);
+        if (target.startsWith('@slip/') || target === 'node-slurm-rest') {
+          assert.ok(allowed.includes(target.replace('@slip/', '')), `${where}, which its layer does not allow`);
         }
       }
     }
@@ -101,8 +102,8 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
       .map((reference: { path: string }) => path.basename(reference.path))
       .sort();
     const dependencies = Object.keys(manifest.dependencies ?? {})
-      .filter((name) => name.startsWith('@slip/'))
-      .map((name) => name.slice('@slip/'.length))
+      .filter((name) => name.startsWith('@slip/') || name === 'node-slurm-rest')
+      .map((name) => name.replace('@slip/', ''))
       .sort();
     assert.deepEqual(references, dependencies);
   });

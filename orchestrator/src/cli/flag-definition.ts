@@ -6,6 +6,8 @@ export interface FlagDefinition {
   readonly type: 'string' | 'number' | 'boolean' | 'array';
   readonly description: string;
   readonly default?: unknown;
+  /** Arrays: may be given several times, each time with one value, which adds up. */
+  readonly repeatable?: boolean;
   /** Title under which the help page lists it. */
   readonly group?: string;
   /** Accepted, but on no help page. */

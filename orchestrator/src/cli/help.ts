@@ -1,4 +1,4 @@
-// The help page of slip-launch, laid out by yargs. Loaded only when asked for.
+// Help pages, laid out by yargs. Loaded only when asked for.
 import yargs from 'yargs';
 import type { FlagDefinition } from './flag-definition.js';
 
@@ -7,29 +7,25 @@ export interface FlagGroup {
   readonly flags: readonly FlagDefinition[];
 }
 
-const USAGE = `slip-launch [launch flags] [TASK] [task flags]
+export interface HelpPage {
+  readonly program: string;
+  readonly usage: string;
+  /** Command and what it does. */
+  readonly examples: readonly (readonly [string, string])[];
+  readonly epilogue: string;
+  readonly groups: readonly FlagGroup[];
+}
 
-Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain
-when not given; bench-comm measures the collectives. --help after a task lists its flags.
-Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
-
-const EXAMPLES: readonly [string, string][] = [
-  ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
-  ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
-  ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
-  ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
-];
-
-export async function renderHelp(groups: readonly FlagGroup[], columns: number): Promise<string> {
+export async function renderHelp(help: HelpPage, columns: number): Promise<string> {
   let page = yargs([])
-    .scriptName('slip-launch')
-    .usage(USAGE)
+    .scriptName(help.program)
+    .usage(help.usage)
     .help(false)
     .version(false)
     .wrap(columns)
-    .epilogue('Exit codes: 0 finished, 75 stopped and can go on, others in docs/errors.md. More in docs/launch.md.');
-  for (const [command, what] of EXAMPLES) page = page.example(command, what);
-  for (const { title, flags } of groups)
+    .epilogue(help.epilogue);
+  for (const [command, what] of help.examples) page = page.example(command, what);
+  for (const { title, flags } of help.groups)
     for (const flag of flags) {
       if (flag.hidden === true) continue;
       page = page.option(flag.name, {

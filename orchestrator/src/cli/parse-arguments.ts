@@ -35,7 +35,11 @@ export function parseArguments(
     const { flag, negated } = found;
     const shown = `--${flag.name}`;
     if (flag.type === 'boolean') flags[flag.name] = readBoolean(shown, attached) !== negated;
-    else if (flag.type === 'array') {
+    else if (flag.repeatable === true) {
+      const value = attached ?? argv[i++];
+      if (value === undefined) throw new SlipError('config', `${shown} needs a value`);
+      flags[flag.name] = [...((flags[flag.name] as string[] | undefined) ?? []), value];
+    } else if (flag.type === 'array') {
       const values = attached === undefined ? [] : attached.split(',');
       while (attached === undefined && i < argv.length && !looksLikeFlag(argv[i]!) && !isTask(argv[i]!))
         values.push(argv[i++]!);

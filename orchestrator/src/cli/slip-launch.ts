@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { RunConfig } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
@@ -12,6 +11,7 @@ import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settin
 import { readMachine } from '../launch/machine.js';
 import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
 import type { FlagDefinition } from './flag-definition.js';
+import { knownSize } from './known-size.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
 /** The flags of each task. */
@@ -120,18 +120,6 @@ async function launchTask(
   );
 }
 
-/** The set itself where it is at hand; else the published size of the set of this name. */
-async function knownSize(config: RunConfig): Promise<{ size: number; source: string } | undefined> {
-  const { openDataset, publishedDatasetSize } = await import('@slip/data');
-  try {
-    const { length } = await openDataset(config);
-    return { size: length, source: config.metadata };
-  } catch {
-    const size = publishedDatasetSize(config.dataset);
-    return size === undefined ? undefined : { size, source: 'published size; the files are not here' };
-  }
-}
-
 /** The other application: located by its place in the project, and started as a process, never imported. */
 function findWorker(): string {
   const worker = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url));
@@ -140,14 +128,31 @@ function findWorker(): string {
   return worker;
 }
 
+const USAGE = `slip-launch [launch flags] [TASK] [task flags]
+
+Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain
+when not given; bench-comm measures the collectives. --help after a task lists its flags.
+Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
+
 async function printHelp(task: string): Promise<number> {
   const { renderHelp } = await import('./help.js');
-  const groups = [
-    { title: 'Launch', flags: LAUNCH_FLAGS },
-    { title: 'General', flags: CLI_FLAGS },
-    { title: task, flags: TASK_FLAGS[task] },
-  ];
-  return print(await renderHelp(groups, Math.min(120, process.stdout.columns ?? 100)));
+  const page = {
+    program: 'slip-launch',
+    usage: USAGE,
+    examples: [
+      ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
+      ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
+      ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
+      ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
+    ] as const,
+    epilogue: 'Exit codes: 0 finished, 75 stopped and can go on, others in docs/errors.md. More in docs/launch.md.',
+    groups: [
+      { title: 'Launch', flags: LAUNCH_FLAGS },
+      { title: 'General', flags: CLI_FLAGS },
+      { title: task, flags: TASK_FLAGS[task] },
+    ],
+  };
+  return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
 }
 
 function print(text: string): number {

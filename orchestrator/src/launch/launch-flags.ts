@@ -19,7 +19,8 @@ export const LAUNCH_FLAGS: readonly FlagDefinition[] = [
   {
     name: 'rdzv-endpoint',
     type: 'string',
-    description: 'HOST:PORT of node 0, the same on every node (one node: default is a free local port)',
+    description:
+      'HOST:PORT of node 0, the same on every node (one node: default is a free local port), or file:///PATH on shared storage',
   },
   {
     name: 'rdzv-id',

@@ -60,6 +60,7 @@ test('several nodes need a rank and an endpoint; MIN:MAX only when equal', () =>
     [{ nnodes: '2', 'node-rank': 2, 'rdzv-endpoint': 'head' }, /--node-rank 2 is not below --nnodes 2/],
     [{ nnodes: 'two' }, /--nnodes two/],
     [{ 'rdzv-endpoint': 'a:b:c' }, /--rdzv-endpoint a:b:c/],
+    [{ 'rdzv-endpoint': 'file://relative' }, /expected file:\/\/ and a full path/],
     [{ 'rdzv-endpoint': 'a:70000' }, /--rdzv-endpoint a:70000/],
     [{ 'rdzv-conf': 'join_timout=3' }, /unknown key "join_timout"/],
     [{ 'rdzv-conf': 'join_timeout=soon' }, /join_timeout needs a positive number/],

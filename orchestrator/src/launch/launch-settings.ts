@@ -13,6 +13,10 @@ export interface LaunchSettings {
   readonly nodeRank: number;
   /** Of node 0; undefined for this machine only and any free port. */
   readonly endpoint?: Endpoint;
+  /** Instead of an endpoint: where node 0 writes it, on storage that all nodes share. */
+  readonly rendezvousFile?: string;
+  /** With a rendezvous file: the address of node 0 that it names; default is that of its first network interface. */
+  readonly rendezvousAddress?: string;
   readonly localAddress?: string;
   /** Interfaces for what ranks send each other, best first. */
   readonly commInterfaces?: readonly string[];
@@ -44,7 +48,7 @@ export function readLaunchSettings(given: GivenFlags, machine: Machine): LaunchS
   const standalone = given.standalone === true;
   const numNodes = standalone ? 1 : readNumNodes(textOf(given, 'nnodes') ?? '1');
   const nodeRank = readNodeRank(given, numNodes);
-  const endpoint = standalone ? undefined : readEndpoint(given, numNodes);
+  const rendezvous = standalone ? {} : readRendezvous(given, numNodes);
   const timing = readRendezvousConf(textOf(given, 'rdzv-conf'));
   const localAddress = textOf(given, 'local-addr');
   const commInterfaces = textOf(given, 'comm-interface')
@@ -55,7 +59,7 @@ export function readLaunchSettings(given: GivenFlags, machine: Machine): LaunchS
     numNodes,
     nprocPerNode: readNproc(textOf(given, 'nproc') ?? '1', machine),
     nodeRank,
-    ...(endpoint === undefined ? {} : { endpoint }),
+    ...rendezvous,
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(commInterfaces === undefined ? {} : { commInterfaces }),
     runId: textOf(given, 'rdzv-id') ?? 'none',
@@ -109,6 +113,25 @@ function readNodeRank(given: GivenFlags, numNodes: number): number {
   if (nodeRank >= numNodes)
     throw new SlipError('config', `--node-rank ${nodeRank} is not below --nnodes ${numNodes}; ranks start at 0`);
   return nodeRank;
+}
+
+type Rendezvous = Pick<LaunchSettings, 'endpoint' | 'rendezvousFile' | 'rendezvousAddress'>;
+
+function readRendezvous(given: GivenFlags, numNodes: number): Rendezvous {
+  const text = textOf(given, 'rdzv-endpoint');
+  if (text === undefined || !text.startsWith('file:')) {
+    const endpoint = readEndpoint(given, numNodes);
+    return endpoint === undefined ? {} : { endpoint };
+  }
+  const file = /^file:\/\/(\/.+)$/.exec(text)?.[1];
+  if (file === undefined)
+    throw new SlipError(
+      'config',
+      `--rdzv-endpoint ${text}: expected file:// and a full path, such as file:///shared/run/node0`,
+    );
+  if (numNodes === 1) return {};
+  const address = textOf(given, 'master-addr');
+  return { rendezvousFile: file, ...(address === undefined ? {} : { rendezvousAddress: address }) };
 }
 
 function readEndpoint(given: GivenFlags, numNodes: number): Endpoint | undefined {

@@ -8,7 +8,15 @@ import { type Coordinator, startCoordinator } from '../coordinator/server.js';
 import { renderFailureReport } from './failure-report.js';
 import { refuseIfInUse, thisProcess } from './folder-in-use.js';
 import type { LaunchSettings } from './launch-settings.js';
-import { addressOfInterface, bindHost, type Endpoint, localAddressTowards, resolveHost } from './network.js';
+import {
+  addressOfInterface,
+  bindHost,
+  type Endpoint,
+  firstOwnAddress,
+  localAddressTowards,
+  resolveHost,
+} from './network.js';
+import { awaitEndpoint, publishEndpoint, withdrawEndpoint } from './rendezvous-file.js';
 import { appendEvent, attemptFolder, claimAttempt, writeCoordinatorFile } from './run-store.js';
 
 export interface LaunchOptions extends LaunchSettings {
@@ -42,14 +50,18 @@ export interface LaunchEdges extends AgentEdges {
 export async function launch(options: LaunchOptions, edges: LaunchEdges): Promise<number> {
   // A closed terminal or pipe must not end a run that is being asked to save by the SIGHUP that comes with it.
   for (const stream of [edges.terminal.stdout, edges.terminal.stderr]) stream.on('error', () => undefined);
-  const place = await findPlace(options);
+  const place = await findPlace(options, edges);
   const coordinator = options.nodeRank === 0 ? await openCoordinator(options, place, edges) : undefined;
+  const { rendezvousFile } = options;
+  const published = coordinator === undefined ? undefined : { host: place.endpoint.host, port: coordinator.port };
   try {
+    if (rendezvousFile !== undefined && published !== undefined) await publishEndpoint(rendezvousFile, published);
     const dialled = coordinator === undefined ? place.endpoint : { host: place.dialHost, port: coordinator.port };
     const result = await runNode(options, place, dialled, edges);
     sayGoodbye(result, edges.log);
     return result.exitCode;
   } finally {
+    if (rendezvousFile !== undefined && published !== undefined) await withdrawEndpoint(rendezvousFile, published);
     await coordinator?.close();
   }
 }
@@ -64,8 +76,8 @@ interface Place {
   readonly host: string;
 }
 
-async function findPlace(options: LaunchOptions): Promise<Place> {
-  const named = options.endpoint ?? { host: '127.0.0.1', port: 0 };
+async function findPlace(options: LaunchOptions, edges: LaunchEdges): Promise<Place> {
+  const named = await findCoordinator(options, edges);
   const endpoint = { host: await resolveHost(named.host), port: named.port };
   const bind = bindHost(endpoint.host);
   const host =
@@ -73,6 +85,19 @@ async function findPlace(options: LaunchOptions): Promise<Place> {
       ? addressOfInterface(options.commInterfaces)
       : (options.localAddress ?? (await localAddressTowards(endpoint.host)));
   return { endpoint, bindHost: bind, dialHost: bind === '*' ? '127.0.0.1' : bind, host };
+}
+
+async function findCoordinator(options: LaunchOptions, edges: LaunchEdges): Promise<Endpoint> {
+  const { rendezvousFile, nodeRank, joinTimeoutMs } = options;
+  if (rendezvousFile === undefined) return options.endpoint ?? { host: '127.0.0.1', port: 0 };
+  if (nodeRank === 0) return { host: options.rendezvousAddress ?? firstOwnAddress(), port: 0 };
+  const stopped = new AbortController();
+  const unsubscribe = edges.onSignal(() => stopped.abort());
+  try {
+    return await awaitEndpoint(rendezvousFile, joinTimeoutMs, stopped.signal);
+  } finally {
+    unsubscribe();
+  }
 }
 
 async function openCoordinator(options: LaunchOptions, place: Place, edges: LaunchEdges): Promise<Coordinator> {

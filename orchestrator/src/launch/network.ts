@@ -56,6 +56,12 @@ export function addressOfInterface(
   );
 }
 
+/** The first IPv4 address that other machines may reach, or the loopback's where there is no network. */
+export function firstOwnAddress(): string {
+  const own = Object.values(os.networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return own.find((entry) => entry.family === 'IPv4' && !entry.internal)?.address ?? '127.0.0.1';
+}
+
 /** The address of the interface from which this machine would talk to `target`; sends nothing. */
 export async function localAddressTowards(target: string): Promise<string> {
   const socket = createSocket('udp4');

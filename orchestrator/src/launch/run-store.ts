@@ -5,9 +5,12 @@ import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 
 export interface RunEvent {
-  event: 'started' | 'restarted' | 'failed' | 'stopped' | 'finished';
+  /** The first five are the coordinator's, the others those of slip-submit and its jobs. */
+  event:
+    | ('started' | 'restarted' | 'failed' | 'stopped' | 'finished')
+    | ('submitted' | 'completed' | 'requeued' | 'left' | 'gave-up' | 'cancelled');
   /** Names the launch, so that events of several launches of one run can be told apart. */
-  launchId: string;
+  launchId?: string;
   [fact: string]: unknown;
 }
 

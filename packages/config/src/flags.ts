@@ -17,6 +17,10 @@ export interface FlagDefinition {
   readonly integer?: boolean;
   /** Arrays: how many numbers. */
   readonly length?: number;
+  /** Arrays of texts, not numbers. */
+  readonly texts?: boolean;
+  /** Arrays: may be given several times, which adds up. */
+  readonly repeatable?: boolean;
   /** May change between attempts of one run: not part of its identity. */
   readonly mayChange?: boolean;
   readonly hidden?: boolean;

@@ -14,8 +14,22 @@ const RECIPE_FOLDER = fileURLToPath(new URL('../../../configs', import.meta.url)
  * @returns checked values by flag name
  * @throws SlipError `config` naming file, line and key
  */
-export async function readRecipe(recipe: string, cwd: string): Promise<Record<string, unknown>> {
-  const file = /\.ya?ml$/.test(recipe) ? path.resolve(cwd, recipe) : path.join(RECIPE_FOLDER, `${recipe}.yaml`);
+export function readRecipe(recipe: string, cwd: string): Promise<Record<string, unknown>> {
+  return readFlagFile(recipe, { flag: 'recipe', folder: RECIPE_FOLDER, shownFolder: 'configs/', cwd }, PRETRAIN_FLAGS);
+}
+
+/**
+ * Any flat YAML file of flags: recipes, site profiles.
+ * @param name a file ending in .yaml, or the name of one in `folder`
+ * @throws SlipError `config` naming flag, file, line and key
+ */
+export async function readFlagFile(
+  name: string,
+  place: { readonly flag: string; readonly folder: string; readonly shownFolder: string; readonly cwd: string },
+  flags: readonly FlagDefinition[],
+): Promise<Record<string, unknown>> {
+  const { flag, folder, shownFolder, cwd } = place;
+  const file = /\.ya?ml$/.test(name) ? path.resolve(cwd, name) : path.join(folder, `${name}.yaml`);
   const shown = path.relative(cwd, file).startsWith('..') ? file : path.relative(cwd, file);
   let source: string;
   try {
@@ -23,16 +37,20 @@ export async function readRecipe(recipe: string, cwd: string): Promise<Record<st
   } catch (error) {
     throw new SlipError(
       'config',
-      `--recipe ${recipe}: cannot read ${shown}; a file ending in .yaml or a name in configs/ is wanted`,
+      `--${flag} ${name}: cannot read ${shown}; a file ending in .yaml or a name in ${shownFolder} is wanted`,
       {
         cause: error,
       },
     );
   }
-  return parseRecipe(source, shown);
+  return parseRecipe(source, shown, flags);
 }
 
-export function parseRecipe(source: string, shown: string): Record<string, unknown> {
+export function parseRecipe(
+  source: string,
+  shown: string,
+  flags: readonly FlagDefinition[] = PRETRAIN_FLAGS,
+): Record<string, unknown> {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines });
   const [problem] = document.errors;
@@ -44,8 +62,8 @@ export function parseRecipe(source: string, shown: string): Record<string, unkno
   for (const { key, value } of document.contents.items) {
     const name = isScalar(key) ? String(key.value) : String(key);
     const line = isScalar(key) && key.range ? lines.linePos(key.range[0]).line : 0;
-    const flag = flagNamed(name);
-    if (flag === undefined) throw unknownKey(name, `${shown}:${line}`);
+    const flag = flagNamed(name, flags);
+    if (flag === undefined) throw unknownKey(name, `${shown}:${line}`, flags);
     const raw = (value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? null;
     values[flag.name] = checkValue(flag, raw, `${shown}:${line}: ${name}`);
   }
@@ -53,15 +71,15 @@ export function parseRecipe(source: string, shown: string): Record<string, unkno
 }
 
 /** Hyphens or underscores. */
-export function flagNamed(name: string): FlagDefinition | undefined {
+export function flagNamed(name: string, flags: readonly FlagDefinition[] = PRETRAIN_FLAGS): FlagDefinition | undefined {
   const kebab = name.replaceAll('_', '-');
-  return PRETRAIN_FLAGS.find((flag) => flag.name === kebab);
+  return flags.find((flag) => flag.name === kebab || flag.alias?.includes(kebab) === true);
 }
 
-function unknownKey(name: string, where: string): SlipError {
+function unknownKey(name: string, where: string, flags: readonly FlagDefinition[]): SlipError {
   const nearest = nearestName(
     name.replaceAll('_', '-'),
-    PRETRAIN_FLAGS.map((flag) => flag.name),
+    flags.map((flag) => flag.name),
   );
   return new SlipError(
     'config',

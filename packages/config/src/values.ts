@@ -11,7 +11,7 @@ export function checkValue(flag: FlagDefinition, raw: unknown, where: string): u
     case 'number':
       return checkNumber(flag, raw, where);
     case 'array':
-      return checkNumbers(flag, raw, where);
+      return flag.texts === true ? checkTexts(raw, where) : checkNumbers(flag, raw, where);
     case 'boolean':
       if (typeof raw === 'boolean') return raw;
       throw wrong(where, raw, 'true or false');
@@ -39,6 +39,15 @@ function checkNumber(flag: FlagDefinition, raw: unknown, where: string): number 
 function checkNumbers(flag: FlagDefinition, raw: unknown, where: string): number[] {
   if (!Array.isArray(raw) || raw.length !== flag.length) throw wrong(where, raw, `${flag.length} numbers`);
   return raw.map((item) => checkNumber(flag, item, where));
+}
+
+function checkTexts(raw: unknown, where: string): string[] {
+  const list = typeof raw === 'string' ? [raw] : raw;
+  if (!Array.isArray(list)) throw wrong(where, raw, 'a list of texts');
+  return list.map((item) => {
+    if (typeof item === 'string' || typeof item === 'number') return String(item);
+    throw wrong(where, raw, 'a list of texts');
+  });
 }
 
 function allowedNumbers({ min, max, integer }: FlagDefinition): string {

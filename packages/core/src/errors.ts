@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   unsupported: 8,
   /** A worker failed and no restarts are left. */
   'worker-failed': 9,
+  /** Slurm refused something, or does not answer. */
+  scheduler: 10,
   /** Stopped on request (signal, preemption) after saving; running again continues. */
   stopped: 75,
 } as const;

@@ -1,6 +1,8 @@
 // slip-launch on several nodes, played by several agents on this one: joining, refusing, losing each other.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
+import path from 'node:path';
 import test from 'node:test';
 import { freePort, RunFolder, until } from './harness.js';
 
@@ -37,6 +39,25 @@ test('two agents make one world: ranks and peers across both, one attempt folder
     run.events().map(({ event }) => event),
     ['started', 'finished'],
   );
+});
+
+test('with a rendezvous file no port is agreed on: node 0 takes a free one and writes it, and clears it away', async (context) => {
+  const run = new RunFolder(context, { steps: 2 });
+  const rendezvousFile = path.join(run.folder, 'node0');
+  const node = (nodeRank: number) => ({ numNodes: 2, nprocPerNode: 1, nodeRank, rendezvousFile });
+  const second = run.launch(node(1));
+  const first = run.launch({ ...node(0), rendezvousAddress: '127.0.0.1' });
+  assert.equal(await run.endOf(second), 0, second.output());
+  assert.equal(await run.endOf(first), 0, first.output());
+  assert.equal(existsSync(rendezvousFile), false);
+});
+
+test('a rendezvous file that never comes is named', async (context) => {
+  const run = new RunFolder(context, { steps: 2 });
+  const rendezvousFile = path.join(run.folder, 'node0');
+  const second = run.launch({ numNodes: 2, nprocPerNode: 1, nodeRank: 1, rendezvousFile, joinTimeoutMs: 600 });
+  assert.equal(await run.endOf(second), 4, second.output());
+  assert.match(second.output(), /node 0 did not write .*node0 within 0.6 s/);
 });
 
 test('a failure on one node restarts the workers of both, and node 0 names it', async (context) => {

@@ -1,0 +1,108 @@
+// What follows when the step of a job has ended: a pure decision from what slip-launch and Slurm say.
+import { ERROR_CODES } from '@slip/core';
+import type { JobFacts } from './job-facts.js';
+import type { RestartLimits } from './submit-plan.js';
+
+/** Why an attempt ended, as far as coming back is concerned. */
+export type AttemptCause =
+  | 'finished'
+  | 'preempted'
+  | 'timed-out'
+  | 'signalled'
+  | 'node-failure'
+  | 'crashed'
+  | 'final-error'
+  | 'ended-by-slurm';
+
+export interface AttemptEnd {
+  /** Exit code of the step: that of slip-launch. */
+  readonly exitCode: number;
+  /** Undefined when Slurm did not answer. */
+  readonly job: JobFacts | undefined;
+  readonly now: Date;
+  readonly signalLeadSeconds: number;
+  /** Step of the newest checkpoint, 0 for none. */
+  readonly step: number;
+  /** Earlier requeues of this run, oldest first. */
+  readonly history: readonly { readonly cause: string; readonly step: number }[];
+  readonly limits: RestartLimits;
+}
+
+export interface NextMove {
+  readonly action: 'complete' | 'requeue' | 'leave' | 'give-up';
+  readonly cause: AttemptCause;
+  /** One sentence for people. */
+  readonly reason: string;
+}
+
+/** Attempts in a row that saved no new step, after which a run is given up. */
+export const MAX_WITHOUT_PROGRESS = 3;
+
+/** Slurm may send the signal ahead of the time limit up to a minute early, and looks at limits every half minute. */
+const SIGNAL_SLACK_SECONDS = 90;
+
+const FINAL_CODES: readonly (keyof typeof ERROR_CODES)[] = [
+  'config',
+  'data',
+  'non-finite',
+  'checkpoint',
+  'unsupported',
+];
+
+export function decideNext(end: AttemptEnd): NextMove {
+  const { exitCode, job, step } = end;
+  if (exitCode === 0) return { action: 'complete', cause: 'finished', reason: 'the run has finished' };
+  if (job !== undefined && job.state !== 'RUNNING')
+    return {
+      action: 'leave',
+      cause: 'ended-by-slurm',
+      reason: `Slurm is ending the job itself (${job.state}): cancelled, requeued or its node was lost`,
+    };
+  const final = FINAL_CODES.find((code) => ERROR_CODES[code] === exitCode);
+  if (final !== undefined)
+    return { action: 'give-up', cause: 'final-error', reason: `[${final}] would come again; mend it and submit again` };
+
+  const cause = causeOf(end);
+  const { count, limit, flag } = countOf(cause, end);
+  if (count >= limit)
+    return { action: 'give-up', cause, reason: `${cause} ${count + 1} times, and ${flag} is ${limit}` };
+  const idle = attemptsWithoutProgress(end);
+  if (idle >= MAX_WITHOUT_PROGRESS)
+    return { action: 'give-up', cause, reason: `${idle} attempts in a row saved no step after ${step}` };
+  if (job?.requeueAllowed === false)
+    return { action: 'give-up', cause, reason: 'this job may not be requeued (Requeue=0); submit it again' };
+  return { action: 'requeue', cause, reason: `${cause}, ${count + 1} of ${limit}; goes on from step ${step}` };
+}
+
+function causeOf({ exitCode, job, now, signalLeadSeconds }: AttemptEnd): AttemptCause {
+  if (exitCode === ERROR_CODES.stopped) {
+    if (job?.preemptTime !== undefined && job.preemptTime >= (job.startTime ?? job.preemptTime)) return 'preempted';
+    const leftSeconds =
+      job?.endTime === undefined ? Number.POSITIVE_INFINITY : (job.endTime.getTime() - now.getTime()) / 1000;
+    return leftSeconds <= signalLeadSeconds + SIGNAL_SLACK_SECONDS ? 'timed-out' : 'signalled';
+  }
+  const isPeer = exitCode === ERROR_CODES['peer-lost'] || exitCode === ERROR_CODES.rendezvous;
+  return isPeer ? 'node-failure' : 'crashed';
+}
+
+function countOf(cause: AttemptCause, { history, limits }: AttemptEnd) {
+  const among = (...causes: AttemptCause[]) =>
+    history.filter((past) => causes.includes(past.cause as AttemptCause)).length;
+  switch (cause) {
+    case 'timed-out':
+      return { count: among('timed-out'), limit: limits.timeouts, flag: '--max-timeouts' };
+    case 'node-failure':
+      return { count: among('node-failure'), limit: limits.nodeFailures, flag: '--max-node-failures' };
+    case 'crashed':
+      return { count: among('crashed'), limit: limits.crashes, flag: '--max-crashes' };
+    default:
+      return { count: among('preempted', 'signalled'), limit: limits.preemptions, flag: '--max-preemptions' };
+  }
+}
+
+/** This one included. */
+function attemptsWithoutProgress({ history, step }: AttemptEnd): number {
+  let idle = 0;
+  for (let i = history.length - 1; i >= 0 && history[i]!.step >= step; i--) idle += 1;
+  return idle;
+}

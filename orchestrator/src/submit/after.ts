@@ -1,0 +1,86 @@
+// `slip-submit after RUN --exit-code N`: the last line of the batch script. Asks Slurm, decides, writes it down, requeues.
+import { SlipError } from '@slip/core';
+import { appendEvent } from '../launch/run-store.js';
+import { type AttemptEnd, decideNext } from './after-attempt.js';
+import { type JobFacts, parseJobFacts } from './job-facts.js';
+import type { RunSlurm } from './slurm-command.js';
+import type { RestartLimits } from './submit-plan.js';
+import { newestCheckpointStep, readEvents } from './submit-record.js';
+
+export interface AfterOptions {
+  readonly runFolder: string;
+  readonly exitCode: number;
+  readonly jobId: string;
+  readonly restartCount: number;
+  readonly signalLeadSeconds: number;
+  readonly limits: RestartLimits;
+}
+
+/** @returns the exit code of the batch script; an unfinished run never ends with 0, which Slurm would take for success */
+export async function afterAttempt(
+  options: AfterOptions,
+  slurm: RunSlurm,
+  say: (line: string) => void,
+): Promise<number> {
+  const { runFolder, exitCode, jobId, restartCount } = options;
+  const events = await readEvents(runFolder);
+  const end: AttemptEnd = {
+    exitCode,
+    job: await askJob(jobId, slurm, say),
+    now: new Date(),
+    signalLeadSeconds: options.signalLeadSeconds,
+    step: await newestCheckpointStep(runFolder),
+    history: events
+      .filter(({ event }) => event === 'requeued')
+      .map(({ cause, step }) => ({ cause: String(cause), step: Number(step) })),
+    limits: options.limits,
+  };
+  const move = decideNext(end);
+  const facts = {
+    jobId: Number(jobId),
+    restartCount,
+    exitCode,
+    cause: move.cause,
+    reason: move.reason,
+    step: end.step,
+  };
+  const record = (event: 'completed' | 'requeued' | 'left' | 'gave-up', reason = move.reason) =>
+    appendEvent(runFolder, { event, ...facts, reason });
+  say(`slip-submit: ${move.action}: ${move.reason}`);
+  switch (move.action) {
+    case 'complete':
+      await record('completed');
+      return 0;
+    case 'leave':
+      await record('left');
+      return exitCode;
+    case 'give-up':
+      await record('gave-up');
+      return exitCode;
+    case 'requeue':
+      // Written first: the requeue ends this process too.
+      await record('requeued');
+      try {
+        await slurm({ program: 'scontrol', args: ['requeue', jobId] });
+      } catch (thrown) {
+        const error = SlipError.from(thrown);
+        if (error.details.signal === null || error.details.signal === undefined) {
+          say(`slip-submit: ${error.message}`);
+          await record('gave-up', `Slurm did not requeue the job: ${error.message}`);
+        }
+      }
+      return exitCode;
+    default:
+      return move.action satisfies never;
+  }
+}
+
+/** A Slurm that does not answer is no reason to give up a run: what is decided then is decided without it. */
+async function askJob(jobId: string, slurm: RunSlurm, say: (line: string) => void): Promise<JobFacts | undefined> {
+  try {
+    return parseJobFacts(await slurm({ program: 'scontrol', args: ['--oneliner', 'show', 'job', jobId] }));
+  } catch (thrown) {
+    say(`slip-submit: ${SlipError.from(thrown).message}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,84 @@
+// What is looked at before a job is queued: better refused now than after two days in the queue.
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { RunConfig } from '@slip/config';
+import { SlipError } from '@slip/core';
+import { slurmRunner } from './slurm-command.js';
+import type { SubmitPlan } from './submit-plan.js';
+
+export interface CheckInput {
+  readonly plan: SubmitPlan;
+  readonly config: RunConfig;
+  readonly script: string;
+  readonly via: 'auto' | 'sbatch' | 'rest';
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+export interface CheckResult {
+  readonly errors: readonly SlipError[];
+  readonly warnings: readonly string[];
+}
+
+export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
+  const { plan, config } = input;
+  const errors: SlipError[] = [];
+  const warnings: string[] = [];
+  const parent = nearestFolder(plan.runFolder);
+  if (!isWritable(parent))
+    errors.push(
+      new SlipError(
+        'data',
+        `the run folder ${plan.runFolder} cannot be made: ${parent} is not a folder that you may write; see --job-dir`,
+      ),
+    );
+  if (plan.nodes > 1 && isLocalFolder(plan.runFolder))
+    warnings.push(`${plan.runFolder} looks like a folder of this machine only; all ${plan.nodes} nodes have to see it`);
+  for (const [flag, file] of [
+    ['root', config.root],
+    ['metadata', config.metadata],
+    ['resume', config.resume],
+  ] as const)
+    if (path.isAbsolute(file) && !existsSync(file)) warnings.push(`--${flag} ${file} does not exist on this machine`);
+  if (plan.timeLimitMinutes * 60 < 3 * plan.signalLeadSeconds)
+    warnings.push(
+      `of ${plan.timeLimitMinutes} minutes, the last ${plan.signalLeadSeconds} s (--signal-lead) and up to 60 s before are for saving`,
+    );
+  const refused = await askSbatch(input);
+  if (refused !== undefined) errors.push(refused);
+  return { errors, warnings };
+}
+
+/** sbatch itself knows best: partition, account, GPUs, sizes. Says nothing where it is not installed or not meant. */
+async function askSbatch({ plan, script, via, environment }: CheckInput): Promise<SlipError | undefined> {
+  const isInstalled = (environment.PATH ?? '').split(':').some((folder) => existsSync(path.join(folder, 'sbatch')));
+  if (via === 'rest' || !isInstalled) return undefined;
+  const cwd = existsSync(plan.workingFolder) ? plan.workingFolder : '/';
+  try {
+    await slurmRunner(environment)({ program: 'sbatch', args: ['--test-only'], input: script, cwd });
+    return undefined;
+  } catch (thrown) {
+    return SlipError.from(thrown);
+  }
+}
+
+function nearestFolder(folder: string): string {
+  const fixed = folder.split('%j')[0]!;
+  let at = fixed.endsWith('/') ? fixed : path.dirname(fixed);
+  if (existsSync(folder)) return folder;
+  while (!existsSync(at)) at = path.dirname(at);
+  return at;
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return statSync(folder).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function isLocalFolder(folder: string): boolean {
+  return [os.tmpdir(), '/tmp', '/var/tmp', '/dev/shm', '/run'].some((local) => folder.startsWith(`${local}/`));
+}

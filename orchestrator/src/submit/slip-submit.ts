@@ -1,0 +1,169 @@
+// The command slip-submit: argv and environment in, exit code out. The only place of submission that reads either.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PRETRAIN_FLAGS } from '@slip/config/flags';
+import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
+import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
+import type { FlagDefinition } from '../cli/flag-definition.js';
+import { parseArguments } from '../cli/parse-arguments.js';
+import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
+import { RUN_COMMANDS, runCommand } from './run-commands.js';
+import { SUBMIT_FLAGS } from './submit-flags.js';
+
+const TASKS = ['pretrain'];
+const SITE_FOLDER = fileURLToPath(new URL('../../../slurm/sites', import.meta.url));
+const PROGRAM = { node: process.execPath, bin: fileURLToPath(new URL('../../bin', import.meta.url)) };
+
+/** Of slip-launch, those that the batch script does not set itself. */
+const PASSED_ON = ['max-restarts', 'rdzv-conf', 'role', 'log-dir', 'redirects', 'tee', 'local-ranks-filter'];
+
+/** Runs the command; errors for people are printed here, as one line. */
+export async function slipSubmit(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    const [first] = argv;
+    if (first !== undefined && RUN_COMMANDS.includes(first)) return await runCommand(first, argv.slice(1), environment);
+    return await submit(argv, environment);
+  } catch (thrown) {
+    const error = SlipError.from(thrown);
+    process.stderr.write(`slip-submit: ${error.toString()}\n`);
+    if (error.code === 'internal' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
+    return error.exitCode;
+  }
+}
+
+async function submit(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const passedOn = LAUNCH_FLAGS.filter(({ name }) => PASSED_ON.includes(name));
+  const definitions = [...CLI_FLAGS, JSON_FLAG, ...LEGACY_FLAGS, ...passedOn, ...SUBMIT_FLAGS, ...PRETRAIN_FLAGS];
+  const { task = 'pretrain', flags } = parseArguments(argv, definitions, TASKS);
+  if (!TASKS.includes(task)) throw unknownTask(task);
+  if (flags.help === true) return printHelp(passedOn);
+  const log = createLogger('submit', flags.json === true ? 'warn' : 'info');
+  for (const { name, description } of LEGACY_FLAGS)
+    if (flags[name] !== undefined) log.info(`--${name} has no effect: ${description}`);
+  return submitPretrain(flags, environment, log);
+}
+
+type Values = Readonly<Record<string, unknown>>;
+
+async function submitPretrain(given: Values, environment: NodeJS.ProcessEnv, log: Logger): Promise<number> {
+  const { plan, config } = await makePlan(given, environment, log);
+  const { renderBatchScript } = await import('./batch-script.js');
+  const script = renderBatchScript(plan, PROGRAM);
+  const { chooseWay, restAddress, sendPlan } = await import('./send.js');
+  const { checkSubmission } = await import('./checks.js');
+  const rest = restAddress(given['rest-url'] as string | undefined, environment);
+  const via = (given.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
+  const { errors, warnings } = await checkSubmission({ plan, config, script, via, environment });
+  if (given['dry-run'] === true) {
+    const problems = [...errors];
+    print(script);
+    try {
+      const { describePlan } = await import('@slip/config');
+      const { knownSize } = await import('../cli/known-size.js');
+      print(commented(describePlan({ ...config, outputDir: plan.runFolder }, await knownSize(config))));
+    } catch (thrown) {
+      problems.push(SlipError.from(thrown));
+    }
+    for (const warning of warnings) print(`# warning: ${warning}`);
+    for (const problem of problems) print(`# refused: ${problem.toString()}`);
+    return problems[0]?.exitCode ?? 0;
+  }
+  for (const warning of warnings) log.warn(warning);
+  for (const error of errors.slice(1)) log.error(error.toString());
+  if (errors[0] !== undefined) throw errors[0];
+  const sent = await sendPlan(plan, script, chooseWay(via, rest, environment), environment);
+  if (given.json === true) return print(JSON.stringify(sent));
+  return print(
+    `job ${sent.jobId} submitted (${sent.via}): ${plan.nodes} nodes x ${plan.workersPerNode} workers\n` +
+      `run folder ${sent.runFolder}\nslip-submit status ${sent.runFolder}`,
+  );
+}
+
+async function makePlan(given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
+  const { readFlagFile, resolvePretrainConfig } = await import('@slip/config');
+  const { planSubmission, resolveSubmitFlags } = await import('./submit-plan.js');
+  const { flagsFromSbatchVariables } = await import('./slurm-command.js');
+  const cwd = process.cwd();
+  const site =
+    typeof given.site === 'string'
+      ? await readFlagFile(
+          given.site,
+          { flag: 'site', folder: SITE_FOLDER, shownFolder: 'slurm/sites/', cwd },
+          SUBMIT_FLAGS,
+        )
+      : {};
+  const variables = flagsFromSbatchVariables(environment);
+  for (const [name, value] of Object.entries(variables))
+    if (given[name] === undefined && site[name] === undefined)
+      log.info(`--${name} ${value} is taken from SBATCH_${name.toUpperCase()}`);
+  const flags = resolveSubmitFlags(pick(given, SUBMIT_FLAGS), { ...variables, ...site });
+  const { config, notices, warnings } = await resolvePretrainConfig({
+    flags: pick(given, PRETRAIN_FLAGS),
+    ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
+    launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
+    cwd,
+  });
+  for (const notice of notices) log.info(notice);
+  for (const warning of warnings) log.warn(warning);
+  const launchFlags = PASSED_ON.flatMap((name) => (given[name] === undefined ? [] : [`--${name}=${given[name]}`]));
+  const runFolder = path.resolve(cwd, chooseRunFolder(flags['job-dir'], config.outputDir));
+  return {
+    config,
+    plan: planSubmission({ flags, task: 'pretrain', config, runFolder, workingFolder: cwd, launchFlags }),
+  };
+}
+
+/** The launchers of the original: --job_dir is the run folder. Without it, that of flags or recipe, when they name one. */
+function chooseRunFolder(jobDir: unknown, outputDir: string): string {
+  if (typeof jobDir === 'string' && jobDir !== '') return jobDir;
+  return path.resolve(outputDir) === path.resolve('.') ? 'runs/%j' : outputDir;
+}
+
+const JSON_FLAG: FlagDefinition = { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' };
+
+const USAGE = `slip-submit [job flags] [TASK] [task flags]
+slip-submit ${RUN_COMMANDS.filter((name) => name !== 'after').join('|')} RUN
+
+Submits a run to Slurm: one agent per node, one worker per GPU, back into the queue after a preemption, a time limit or a
+lost node. TASK is pretrain when not given. Flags may be written with hyphens or underscores.`;
+
+async function printHelp(passedOn: readonly FlagDefinition[]): Promise<number> {
+  const { renderHelp } = await import('../cli/help.js');
+  const page = {
+    program: 'slip-submit',
+    usage: USAGE,
+    examples: [
+      ['slip-submit --nodes 8 --recipe slip_vitb16 --root /data/yfcc --dry-run', 'show script and plan, start nothing'],
+      ['slip-submit --nodes 2 --ngpus 4 --partition gpu --time 1-00:00:00 --recipe slip_vits16', 'submit'],
+    ] as const,
+    epilogue: 'Exit codes are in docs/errors.md, more in docs/slurm.md.',
+    groups: [
+      { title: 'Job', flags: [...SUBMIT_FLAGS, JSON_FLAG] },
+      { title: 'Launch', flags: passedOn },
+      { title: 'General', flags: CLI_FLAGS },
+      { title: 'Pretrain', flags: PRETRAIN_FLAGS },
+    ],
+  };
+  return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
+}
+
+function commented(text: string): string {
+  return text.replaceAll(/^/gm, '# ');
+}
+
+function print(text: string): number {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  return 0;
+}
+
+function unknownTask(task: string): SlipError {
+  const known = [...TASKS, ...RUN_COMMANDS];
+  const nearest = nearestName(task, known);
+  const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean ${nearest}?`;
+  return new SlipError('config', `unknown task "${task}"; ${hint}`);
+}
+
+function pick(flags: Values, definitions: readonly FlagDefinition[]): Record<string, unknown> {
+  const names = new Set(definitions.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => names.has(name)));
+}

@@ -1,0 +1,231 @@
+// The pure parts of slip-submit: plans from flags and profiles, scripts against golden files, what follows an attempt.
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readFlagFile, resolvePretrainConfig } from '@slip/config';
+import { PRETRAIN_FLAGS } from '@slip/config/flags';
+import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
+import { parseArguments } from '../cli/parse-arguments.js';
+import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attempt.js';
+import { renderBatchScript } from './batch-script.js';
+import { parseJobFacts } from './job-facts.js';
+import { restSubmission } from './rest-submission.js';
+import { flagsFromSbatchVariables, slurmEnvironment } from './slurm-command.js';
+import { SUBMIT_FLAGS } from './submit-flags.js';
+import { planSubmission, resolveSubmitFlags } from './submit-plan.js';
+import { formatTimeLimit, parseTimeLimit } from './time-limit.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const golden = path.join(root, 'test/golden/slurm');
+const program = { node: '/usr/bin/node', bin: '/opt/slip/orchestrator/bin' };
+
+/** A command line as a plan, without a machine around it. */
+async function planOf(argv: readonly string[]) {
+  const definitions = [...CLI_FLAGS, ...LEGACY_FLAGS, ...SUBMIT_FLAGS, ...PRETRAIN_FLAGS];
+  const { flags: given } = parseArguments(argv, definitions, ['pretrain']);
+  const place = { flag: 'site', folder: path.join(root, 'slurm/sites'), shownFolder: 'slurm/sites/', cwd: '/work' };
+  const site = typeof given.site === 'string' ? await readFlagFile(given.site, place, SUBMIT_FLAGS) : {};
+  const own = (definitions: readonly { name: string }[]) =>
+    Object.fromEntries(Object.entries(given).filter(([name]) => definitions.some((flag) => flag.name === name)));
+  const flags = resolveSubmitFlags(own(SUBMIT_FLAGS), site);
+  const { config } = await resolvePretrainConfig({
+    flags: own(PRETRAIN_FLAGS),
+    ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
+    launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
+    cwd: '/work',
+  });
+  const runFolder = String(flags['job-dir'] ?? '/work/runs/%j');
+  return planSubmission({ flags, task: 'pretrain', config, runFolder, workingFolder: '/work', launchFlags: [] });
+}
+
+/** Command lines whose scripts are kept. Written anew by `SLIP_UPDATE_GOLDEN=1 node test/run.js submit-parts`. */
+const SCRIPTS: Readonly<Record<string, string[]>> = {
+  'defaults.sh': ['--recipe', 'slip_vitb16', '--root', '/data/yfcc100m', '--metadata', '/data/yfcc15m.pkl'],
+  'original-launcher.sh': [
+    ...['--site', 'original', '--recipe', 'slip_vits16', '--ngpus', '8', '--nodes', '4', '--timeout', '1440'],
+    ...['--job_dir', '/checkpoint/ann/slip/%j', '--partition', 'dev', '--use_volta32', '--comment', 'for the "paper"'],
+  ],
+  'everything.sh': [
+    ...['--site', 'example', '--nodes', '2', '--ngpus', '4', '--time', '2-12:30:00', '--mem', '500G', '--qos', 'high'],
+    ...[
+      '--exclude',
+      'n[1-3]',
+      '--reservation',
+      'week',
+      '--dependency',
+      'afterok:7',
+      '--exclusive',
+      '--job-name',
+      'my run',
+    ],
+    ...['--job-dir', "/shared/ann's runs/one", '--setup', 'source venv/bin/activate', '--export', 'WANDB_API_KEY'],
+    ...[
+      '--sbatch',
+      'licenses=fs:1',
+      '--sbatch',
+      'contiguous',
+      '--max-crashes',
+      '0',
+      '--lr',
+      '1e-3',
+      '--betas',
+      '0.9',
+      '0.95',
+    ],
+  ],
+};
+
+test('batch scripts are as in the golden files', async () => {
+  for (const [name, argv] of Object.entries(SCRIPTS)) {
+    const script = renderBatchScript(await planOf(argv), program);
+    const file = path.join(golden, name);
+    if (process.env.SLIP_UPDATE_GOLDEN === '1') {
+      mkdirSync(golden, { recursive: true });
+      writeFileSync(file, script);
+    }
+    assert.equal(script, readFileSync(file, 'utf8'), name);
+  }
+  assert.deepEqual(readdirSync(golden).sort(), Object.keys(SCRIPTS).sort());
+});
+
+test('REST gets the same job', async () => {
+  const plan = await planOf([...SCRIPTS['original-launcher.sh']!, '--gpu-request', 'gres']);
+  const environment = { PATH: '/bin', HOME: '/home/ann', SECRET: 'x' };
+  const { script: _script, ...job } = restSubmission(plan, '#!/bin/bash\n', environment);
+  assert.deepEqual(job, {
+    environment: { PATH: '/bin', HOME: '/home/ann' },
+    workingDirectory: '/work',
+    name: 'slip',
+    nodes: 4,
+    tasksPerNode: 1,
+    cpusPerTask: 80,
+    timeLimitMinutes: 1440,
+    signal: { name: 'USR2', secondsBefore: 120 },
+    requeue: true,
+    openMode: 'append',
+    standardOutput: '/checkpoint/ann/slip/%j/slurm/%j.out',
+    partition: 'dev',
+    constraints: 'volta32gb',
+    comment: 'for the "paper"',
+    gpusPerNode: 8,
+    memoryPerNodeMb: 320 * 1024,
+  });
+  const extra = await planOf(['--sbatch', 'licenses=fs:1']);
+  assert.throws(() => restSubmission(extra, '', {}), { code: 'config', message: /--sbatch licenses.*--via sbatch/ });
+});
+
+test('mistakes in job flags name the flag', async () => {
+  const wrong: [string[], RegExp][] = [
+    [['--time', 'soon'], /--time soon: expected minutes, H:MM:SS or D-HH:MM:SS/],
+    [['--timeout', '2', '--signal-lead', '120'], /--signal-lead 120: .*time limit is 2 minutes/],
+    [['--mem', 'lots'], /--mem lots: expected a size such as 320G/],
+    [['--nodes', '0'], /--nodes is 0; a whole number from 1 to 1024 is wanted/],
+    [['--gpu-request', 'tpu'], /--gpu-request is "tpu"; one of gres, gpus-per-node, none is wanted/],
+    [['--sbatch', 'output=x'], /slip-submit sets --output itself/],
+    [['--sbatch', 'partition=x'], /use --partition of slip-submit/],
+    [['--export', 'A=b'], /--export A=b: expected the name of one variable/],
+  ];
+  for (const [argv, message] of wrong) await assert.rejects(planOf(argv), { code: 'config', message }, argv.join(' '));
+});
+
+test('no job flag stands in the way of a task flag', () => {
+  const names = (flags: readonly { name: string; alias?: readonly string[] }[]) =>
+    flags.flatMap(({ name, alias = [] }) => [name, ...alias]);
+  const task = new Set(names(PRETRAIN_FLAGS));
+  assert.deepEqual(
+    names(SUBMIT_FLAGS).filter((name) => task.has(name)),
+    [],
+  );
+});
+
+test("time limits in all of Slurm's forms", () => {
+  const forms = { '90': 90, '90:00': 90, '1:30:00': 90, '0:00:30': 1, '1-0': 1440, '1-2:30': 1590, '2-00:00:01': 2881 };
+  for (const [text, minutes] of Object.entries(forms)) assert.equal(parseTimeLimit('time', text), minutes, text);
+  assert.equal(formatTimeLimit(2800), '1-22:40:00');
+  assert.equal(formatTimeLimit(90), '01:30:00');
+});
+
+test("another job's variables do not leak into what is submitted; a person's own are taken as defaults", () => {
+  const environment = {
+    PATH: '/bin',
+    SLURM_CONF: '/c',
+    SLURM_JOB_ID: '7',
+    SLURM_NNODES: '3',
+    SBATCH_PARTITION: 'p',
+    SBATCH_EXPORT: 'ALL',
+  };
+  assert.deepEqual(slurmEnvironment(environment), { PATH: '/bin', SLURM_CONF: '/c' });
+  assert.deepEqual(flagsFromSbatchVariables(environment), {});
+  assert.deepEqual(flagsFromSbatchVariables({ SBATCH_PARTITION: 'p', SBATCH_ACCOUNT: '' }), { partition: 'p' });
+});
+
+const LINE =
+  'JobId=12 JobName=my run UserId=ann(1) JobState=RUNNING Reason=None Dependency=(null) Requeue=1 Restarts=2 ExitCode=0:0 ' +
+  'TimeLimit=01:00:00 StartTime=2026-01-01T10:00:00 EndTime=2026-01-01T11:00:00 PreemptTime=None Partition=low ' +
+  'ReqNodeList=(null) NodeList=node[01-02] BatchHost=node01 Comment=a b WorkDir=/w StdOut=/w/12.out';
+
+test('the facts of a job are read from one line of scontrol', () => {
+  const facts = parseJobFacts(LINE)!;
+  assert.deepEqual(
+    [
+      facts.id,
+      facts.name,
+      facts.state,
+      facts.restarts,
+      facts.requeueAllowed,
+      facts.partition,
+      facts.nodes,
+      facts.output,
+    ],
+    ['12', 'my run', 'RUNNING', 2, true, 'low', 'node[01-02]', '/w/12.out'],
+  );
+  assert.equal(facts.endTime!.getTime() - facts.startTime!.getTime(), 3_600_000);
+  assert.equal(facts.preemptTime, undefined);
+  assert.equal(parseJobFacts('slurm_load_jobs error: Invalid job id specified'), undefined);
+});
+
+test('what follows an attempt depends on its cause, as Slurm knows it', () => {
+  const job = parseJobFacts(LINE)!;
+  const limits = { timeouts: 30, preemptions: 30, nodeFailures: 10, crashes: 3 };
+  const inTheMiddle = new Date('2026-01-01T10:30:00');
+  const usual: AttemptEnd = {
+    exitCode: 75,
+    job,
+    now: inTheMiddle,
+    signalLeadSeconds: 120,
+    step: 50,
+    history: [],
+    limits,
+  };
+  const next = (change: Partial<AttemptEnd>) => {
+    const { action, cause } = decideNext({ ...usual, ...change });
+    return `${action} ${cause}`;
+  };
+  const past = (cause: string, ...steps: number[]) => steps.map((step) => ({ cause, step }));
+  const preempted = { ...job, preemptTime: new Date('2026-01-01T10:29:50') };
+  const cases: [Partial<AttemptEnd>, string][] = [
+    [{ exitCode: 0 }, 'complete finished'],
+    [{ exitCode: 0, job: { ...job, state: 'COMPLETING' } }, 'complete finished'],
+    [{ job: preempted }, 'requeue preempted'],
+    [{ job: { ...job, preemptTime: new Date('2026-01-01T09:00:00') } }, 'requeue signalled'],
+    [{ now: new Date('2026-01-01T10:57:00') }, 'requeue timed-out'],
+    [{}, 'requeue signalled'],
+    [{ job: undefined }, 'requeue signalled'],
+    [{ job: { ...job, state: 'COMPLETING' } }, 'leave ended-by-slurm'],
+    [{ job: { ...job, state: 'CANCELLED' } }, 'leave ended-by-slurm'],
+    ...[2, 3, 6, 7, 8].map((exitCode): [Partial<AttemptEnd>, string] => [{ exitCode }, 'give-up final-error']),
+    [{ exitCode: 5 }, 'requeue node-failure'],
+    [{ exitCode: 4 }, 'requeue node-failure'],
+    [{ exitCode: 9 }, 'requeue crashed'],
+    [{ exitCode: 137 }, 'requeue crashed'],
+    [{ exitCode: 9, history: past('crashed', 1, 2, 3) }, 'give-up crashed'],
+    [{ exitCode: 9, history: past('preempted', 1, 2, 3, 4) }, 'requeue crashed'],
+    [{ exitCode: 9, limits: { ...limits, crashes: 0 } }, 'give-up crashed'],
+    [{ job: { ...job, requeueAllowed: false } }, 'give-up signalled'],
+    [{ job: preempted, history: past('preempted', 10, 50, 50) }, 'requeue preempted'],
+    [{ job: preempted, history: past('preempted', ...Array(MAX_WITHOUT_PROGRESS).fill(50)) }, 'give-up preempted'],
+  ];
+  for (const [change, expected] of cases) assert.equal(next(change), expected, JSON.stringify(change));
+});

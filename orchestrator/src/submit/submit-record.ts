@@ -1,0 +1,71 @@
+// What slip-submit leaves in a run folder: `slurm/job-<id>.json` and `.sh` per submission, and its lines of events.jsonl.
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SlipError, writeFileAtomic } from '@slip/core';
+import { appendEvent, type RunEvent } from '../launch/run-store.js';
+import type { SubmitPlan } from './submit-plan.js';
+
+export interface SubmissionRecord {
+  readonly jobId: number;
+  readonly via: 'sbatch' | 'rest';
+  readonly submittedAt: string;
+  readonly plan: SubmitPlan;
+}
+
+/** Slurm does not create the folder of a job's output, and ends the job when it is missing. */
+export async function prepareRunFolder(runFolder: string): Promise<void> {
+  try {
+    await mkdir(path.join(runFolder, 'slurm'), { recursive: true });
+  } catch (error) {
+    throw new SlipError(
+      'data',
+      `the run folder ${runFolder} cannot be made: ${(error as Error).message}; see --job-dir`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export async function recordSubmission(runFolder: string, record: SubmissionRecord, script: string): Promise<void> {
+  const file = path.join(runFolder, 'slurm', `job-${record.jobId}`);
+  await writeFileAtomic(`${file}.sh`, script, 0o755);
+  await writeFileAtomic(`${file}.json`, `${JSON.stringify(record, null, 2)}\n`);
+  await appendEvent(runFolder, { event: 'submitted', jobId: record.jobId, via: record.via });
+}
+
+/** Submissions of a run, oldest first. */
+export async function readSubmissions(runFolder: string): Promise<SubmissionRecord[]> {
+  const folder = path.join(runFolder, 'slurm');
+  const names = (await readdir(folder).catch(() => [])).filter((name) => /^job-\d+\.json$/.test(name));
+  const records = await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(path.join(folder, name), 'utf8'))),
+  );
+  return records.sort((a, b) => a.submittedAt.localeCompare(b.submittedAt));
+}
+
+/** All events of a run; a line that is still being written is left out. */
+export async function readEvents(runFolder: string): Promise<(RunEvent & { time: string })[]> {
+  const text = await readFile(path.join(runFolder, 'events.jsonl'), 'utf8').catch(() => '');
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Step of the newest checkpoint by its name alone: there may be seconds left. */
+export async function newestCheckpointStep(runFolder: string): Promise<number> {
+  const names = await readdir(path.join(runFolder, 'checkpoints')).catch(() => []);
+  const steps = await Promise.all(
+    names.map(async (name) => {
+      const step = /^step-(\d+)$/.exec(name)?.[1];
+      if (step === undefined) return 0;
+      const files = await readdir(path.join(runFolder, 'checkpoints', name)).catch((): string[] => []);
+      return files.includes('COMMIT') ? Number(step) : 0;
+    }),
+  );
+  return Math.max(0, ...steps);
+}
