@@ -1,5 +1,5 @@
 // Flags of slip-launch itself, and those of the original program that mean nothing here. Data only.
-import type { FlagDefinition } from './flag-definition.js';
+import type { FlagDefinition } from '@slip/config/flags';
 
 export const CLI_FLAGS: readonly FlagDefinition[] = [
   { name: 'recipe', type: 'string', description: 'a file, or a name in configs/, such as quickstart' },

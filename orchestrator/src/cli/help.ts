@@ -1,6 +1,7 @@
 // Help pages, laid out by yargs. Loaded only when asked for.
+
+import type { FlagDefinition } from '@slip/config/flags';
 import yargs from 'yargs';
-import type { FlagDefinition } from './flag-definition.js';
 
 export interface FlagGroup {
   readonly title: string;

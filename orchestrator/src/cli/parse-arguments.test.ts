@@ -1,9 +1,9 @@
 // The command line: spellings, positions, and what is said about mistakes.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import type { FlagDefinition } from '@slip/config/flags';
 import { nearestName } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
-import type { FlagDefinition } from './flag-definition.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
 const flags: readonly FlagDefinition[] = [

@@ -1,7 +1,8 @@
 // Command lines to flag values: hyphens or underscores, flags before or after the task, unknown ones answered with the
 // nearest valid name. Pure; what the flags mean is decided elsewhere.
+
+import type { FlagDefinition } from '@slip/config/flags';
 import { nearestName, SlipError } from '@slip/core';
-import type { FlagDefinition } from './flag-definition.js';
 
 export interface ParsedArguments {
   /** The first word that is not a flag, if any. */

@@ -4,13 +4,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
+import type { FlagDefinition } from '@slip/config/flags';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
 import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
-import type { FlagDefinition } from './flag-definition.js';
 import { knownSize } from './known-size.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 

@@ -1,5 +1,5 @@
 // The flags of slip-launch that are about processes, not training: torchrun's, with its spellings. Data only.
-import type { FlagDefinition } from '../cli/flag-definition.js';
+import type { FlagDefinition } from '@slip/config/flags';
 
 /** Flags of the launcher. Each may also be written with underscores, and set by the environment as `PET_<NAME>`. */
 export const LAUNCH_FLAGS: readonly FlagDefinition[] = [

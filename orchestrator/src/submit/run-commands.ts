@@ -1,8 +1,8 @@
 // The commands about a run that exists: `slip-submit COMMAND RUN`. Reads arguments, and hands over to one file per command.
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { FlagDefinition } from '@slip/config/flags';
 import { SlipError } from '@slip/core';
-import type { FlagDefinition } from '../cli/flag-definition.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { slurmRunner } from './slurm-command.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';

@@ -1,10 +1,10 @@
 // The command slip-submit: argv and environment in, exit code out. The only place of submission that reads either.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { FlagDefinition } from '@slip/config/flags';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
-import type { FlagDefinition } from '../cli/flag-definition.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { RUN_COMMANDS, runCommand } from './run-commands.js';

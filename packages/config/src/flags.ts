@@ -9,7 +9,8 @@ export interface FlagDefinition {
   readonly description: string;
   /** Absent: not set unless given. */
   readonly default?: unknown;
-  readonly group: string;
+  /** Title under which the help page lists it. */
+  readonly group?: string;
   readonly choices?: readonly string[];
   /** Numbers: lowest and highest value allowed. */
   readonly min?: number;
