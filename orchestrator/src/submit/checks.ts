@@ -4,8 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import type { RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
+import { isActive, openJobQuery } from './job-query.js';
 import { slurmRunner } from './slurm-command.js';
 import type { SubmitPlan } from './submit-plan.js';
+import { readSubmissions } from './submit-record.js';
 
 export interface CheckInput {
   readonly plan: SubmitPlan;
@@ -44,9 +46,28 @@ export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
     warnings.push(
       `of ${plan.timeLimitMinutes} minutes, the last ${plan.signalLeadSeconds} s (--signal-lead) and up to 60 s before are for saving`,
     );
+  const inUse = await askWhetherInUse(plan.runFolder, input.environment);
+  if (inUse !== undefined) errors.push(inUse);
   const refused = await askSbatch(input);
   if (refused !== undefined) errors.push(refused);
   return { errors, warnings };
+}
+
+/** Two jobs in one run folder would overwrite each other's checkpoints. */
+async function askWhetherInUse(runFolder: string, environment: NodeJS.ProcessEnv): Promise<SlipError | undefined> {
+  const submission = (await readSubmissions(runFolder)).at(-1);
+  if (submission === undefined) return undefined;
+  try {
+    const facts = await openJobQuery(environment).facts(submission.jobId);
+    if (!isActive(facts)) return undefined;
+    return new SlipError(
+      'config',
+      `the run folder ${runFolder} belongs to job ${submission.jobId}, which is ${facts?.state}; slip-submit cancel it first, or choose another --job-dir`,
+    );
+  } catch {
+    // Where no Slurm answers, submitting will say so.
+    return undefined;
+  }
 }
 
 /** sbatch itself knows best: partition, account, GPUs, sizes. Says nothing where it is not installed or not meant. */

@@ -4,10 +4,21 @@ import path from 'node:path';
 import type { FlagDefinition } from '@slip/config/flags';
 import { SlipError } from '@slip/core';
 import { parseArguments } from '../cli/parse-arguments.js';
+import { appendEvent } from '../launch/run-store.js';
+import type { ProgramPlace } from './batch-script.js';
+import type { JobQuery } from './job-query.js';
 import { slurmRunner } from './slurm-command.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
+import { readSubmissions, type SubmissionRecord } from './submit-record.js';
 
-export const RUN_COMMANDS = ['after'];
+export const RUN_COMMANDS = ['status', 'list', 'logs', 'cancel', 'resume', 'attempts', 'after'];
+
+const RUN_FLAGS: readonly FlagDefinition[] = [
+  { name: 'json', type: 'boolean', description: 'JSON instead of text' },
+  { name: 'follow', alias: ['f'], type: 'boolean', description: 'logs: go on until the run is over' },
+  { name: 'attempt', type: 'number', description: 'logs: of this attempt, not of the newest' },
+  ...SUBMIT_FLAGS.filter(({ name }) => name === 'rest-url' || name === 'via'),
+];
 
 const AFTER_FLAGS: readonly FlagDefinition[] = [
   { name: 'exit-code', type: 'number', description: 'of the step' },
@@ -15,17 +26,167 @@ const AFTER_FLAGS: readonly FlagDefinition[] = [
   ...SUBMIT_FLAGS.filter(({ name }) => name.startsWith('max-')),
 ];
 
+/** @param program where node and the commands are, for a script that is written again */
 export async function runCommand(
   command: string,
   argv: readonly string[],
   environment: NodeJS.ProcessEnv,
+  program: ProgramPlace,
 ): Promise<number> {
+  if (command === 'after') return after(argv, environment);
+  const { task, flags } = parseArguments(argv, RUN_FLAGS, []);
+  if (task === undefined && command !== 'list')
+    throw new SlipError('config', `slip-submit ${command} RUN: the folder of a run is missing`);
+  const { openJobQuery } = await import('./job-query.js');
+  const given: Given = {
+    folder: runFolderOf(task ?? 'runs'),
+    json: flags.json === true,
+    flags,
+    jobs: () => openJobQuery(environment, flags['rest-url'] as string | undefined),
+    environment,
+    program,
+  };
   switch (command) {
-    case 'after':
-      return after(argv, environment);
+    case 'status':
+      return status(given);
+    case 'list':
+      return list(given);
+    case 'logs':
+      return logs(given);
+    case 'cancel':
+      return cancel(given);
+    case 'resume':
+      return resume(given);
+    case 'attempts':
+      return attempts(given);
     default:
       throw new SlipError('internal', `no command ${command}`);
   }
+}
+
+interface Given {
+  readonly folder: string;
+  readonly json: boolean;
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly jobs: () => JobQuery;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly program: ProgramPlace;
+}
+
+async function status({ folder, json, jobs }: Given): Promise<number> {
+  const { readRunStatus, renderStatus } = await import('./run-status.js');
+  const found = await readRunStatus(folder, jobs());
+  return print(json ? JSON.stringify(found) : renderStatus(found));
+}
+
+async function list({ folder, json, jobs }: Given): Promise<number> {
+  const { findRuns, readRunStatus } = await import('./run-status.js');
+  const runs = await findRuns(folder);
+  const query = jobs();
+  const found = await Promise.all(runs.map((run) => readRunStatus(run, query)));
+  if (json) return print(JSON.stringify(found));
+  if (found.length === 0) return print(`no run in ${folder} was submitted by slip-submit`);
+  const rows = found.map(({ runFolder, jobId, state, step, totalSteps, requeues }) => [
+    path.basename(runFolder),
+    String(jobId),
+    state,
+    totalSteps === undefined ? String(step) : `${step}/${totalSteps}`,
+    String(requeues),
+  ]);
+  return print(table([['run', 'job', 'state', 'step', 'requeued'], ...rows]));
+}
+
+async function logs({ folder, flags, jobs }: Given): Promise<number> {
+  const { followLogs } = await import('./follow-logs.js');
+  const { isActive } = await import('./job-query.js');
+  const follow = flags.follow === true;
+  const query = follow ? jobs() : undefined;
+  const isOver = async (): Promise<boolean> => {
+    const submission = (await readSubmissions(folder)).at(-1);
+    return query === undefined || submission === undefined || !isActive(await query.facts(submission.jobId));
+  };
+  const attempt = flags.attempt === undefined ? {} : { attempt: Number(flags.attempt) };
+  await followLogs({ runFolder: folder, follow, isOver, ...attempt }, print);
+  return 0;
+}
+
+async function cancel({ folder, json, jobs }: Given): Promise<number> {
+  const { isActive } = await import('./job-query.js');
+  const { jobId } = await lastSubmission(folder);
+  const query = jobs();
+  const facts = await query.facts(jobId);
+  const active = isActive(facts);
+  if (active) {
+    // Written first, so that whoever reads the events knows that this end was wanted.
+    await appendEvent(folder, { event: 'cancelled', jobId, reason: 'slip-submit cancel' });
+    await query.cancel(jobId);
+  }
+  const state = facts?.state ?? 'FORGOTTEN';
+  if (json) return print(JSON.stringify({ jobId, cancelled: active, state }));
+  return print(
+    active
+      ? `job ${jobId} is being cancelled; slip-submit resume ${folder} goes on from its checkpoint`
+      : `job ${jobId} is over already (${state})`,
+  );
+}
+
+async function resume({ folder, json, flags, jobs, environment, program }: Given): Promise<number> {
+  const { isActive } = await import('./job-query.js');
+  const { chooseWay, restAddress, sendPlan } = await import('./send.js');
+  const { renderBatchScript } = await import('./batch-script.js');
+  const { jobId, plan } = await lastSubmission(folder);
+  const facts = await jobs().facts(jobId);
+  if (isActive(facts))
+    throw new SlipError(
+      'config',
+      `${folder}: job ${jobId} is ${facts?.state}, so there is nothing to resume; see slip-submit status`,
+    );
+  const via = (flags.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
+  const rest = restAddress(flags['rest-url'] as string | undefined, environment);
+  const script = renderBatchScript(plan, program);
+  const sent = await sendPlan({ ...plan, runFolder: folder }, script, chooseWay(via, rest, environment), environment);
+  return print(json ? JSON.stringify(sent) : `job ${sent.jobId} submitted (${sent.via}): goes on with ${folder}`);
+}
+
+async function attempts({ folder, json }: Given): Promise<number> {
+  const { attemptsOf } = await import('./attempts.js');
+  const { readEvents } = await import('./submit-record.js');
+  const found = attemptsOf(await readEvents(folder));
+  if (json) return print(JSON.stringify(found));
+  const rows = found.map(({ attempt, jobId, startedAt, endedAt, hosts, end, step, next }) => [
+    String(attempt),
+    String(jobId ?? '-'),
+    startedAt,
+    endedAt === undefined ? '-' : `${Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 1000)} s`,
+    hosts.join(','),
+    end,
+    String(step ?? '-'),
+    next,
+  ]);
+  return print(table([['attempt', 'job', 'started', 'took', 'hosts', 'end', 'saved', 'then'], ...rows]));
+}
+
+async function lastSubmission(folder: string): Promise<SubmissionRecord> {
+  const submission = (await readSubmissions(folder)).at(-1);
+  if (submission !== undefined) return submission;
+  throw new SlipError('data', `${folder} is not the folder of a run that slip-submit has submitted`);
+}
+
+function print(text: string): number {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+  return 0;
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 async function after(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {

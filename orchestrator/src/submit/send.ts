@@ -114,7 +114,7 @@ function byRest(address: RestAddress, environment: NodeJS.ProcessEnv): Way {
   };
 }
 
-function asSlipError(error: unknown): never {
+export function asSlipError(error: unknown): never {
   if (!(error instanceof SlurmError)) throw error;
   throw new SlipError('scheduler', `slurmrestd: ${error.message}`, {
     cause: error,

@@ -21,7 +21,8 @@ const PASSED_ON = ['max-restarts', 'rdzv-conf', 'role', 'log-dir', 'redirects', 
 export async function slipSubmit(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   try {
     const [first] = argv;
-    if (first !== undefined && RUN_COMMANDS.includes(first)) return await runCommand(first, argv.slice(1), environment);
+    if (first !== undefined && RUN_COMMANDS.includes(first))
+      return await runCommand(first, argv.slice(1), environment, PROGRAM);
     return await submit(argv, environment);
   } catch (thrown) {
     const error = SlipError.from(thrown);

@@ -1,0 +1,120 @@
+// More ways of being interrupted, each on a real cluster: the run ends with the weights of an undisturbed one.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, processesWith, skipWithoutSlurm, startCluster } from './cluster.js';
+import { endsAsExpected, eventNames, resultOf, untilRestarted, untilStep } from './interruptions.js';
+import { eventsOf, jobOutput, type Submitted, submitJob, tinyRuns } from './submit-runs.js';
+
+interface Way {
+  act(job: Submitted, cluster: Cluster): Promise<unknown>;
+  /** What follows the first attempt's end, and its cause. */
+  readonly follows?: readonly [event: string, cause: string];
+  /** Whether the job comes back at all, or goes on where it is. */
+  readonly comesBack?: false;
+}
+
+const worker = (job: Submitted, index: number) => processesWith(`SLIP_CONFIG=${job.runFolder}/config.json`).at(index)!;
+
+const WAYS: Readonly<Record<string, Way>> = {
+  'scontrol requeue': {
+    act: (job, cluster) => cluster.slurm('scontrol', 'requeue', String(job.jobId)),
+    follows: ['left', 'ended-by-slurm'],
+  },
+  'SIGUSR2 to the steps': {
+    act: (job, cluster) => cluster.slurm('scancel', '--signal=USR2', String(job.jobId)),
+    follows: ['requeued', 'signalled'],
+  },
+  'a crash that slip-launch may not mend': {
+    act: async (job) => process.kill(worker(job, -1), 'SIGKILL'),
+    follows: ['requeued', 'crashed'],
+  },
+  'its time limit': {
+    // Slurm looks at limits every 30 s, and asks the job to save when the end is less than --signal-lead away.
+    act: (job, cluster) => cluster.slurm('scontrol', 'update', `jobid=${job.jobId}`, `endtime=${inSeconds(100)}`),
+    follows: ['requeued', 'timed-out'],
+  },
+  'a dead node': {
+    act: async (job, cluster) => {
+      const host = await cluster.jobField(job.jobId, 'BatchHost');
+      await cluster.node('crash', host);
+      await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=down', 'reason=test');
+      await untilRestarted(cluster, job);
+      await cluster.node('start', host);
+      await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=resume');
+    },
+  },
+  'a dead node without the batch script, which Slurm notices by itself': {
+    act: async (job, cluster) => {
+      await cluster.node('crash', 'node02');
+      await untilRestarted(cluster, job);
+      await cluster.node('start', 'node02');
+      await cluster.slurm('scontrol', 'update', 'nodename=node02', 'state=resume');
+    },
+  },
+  'a slurmd that is gone while its tasks live on': {
+    act: async (job, cluster) => {
+      await cluster.node('kill-daemon', 'node02');
+      await untilRestarted(cluster, job);
+      await cluster.node('start', 'node02');
+      await cluster.slurm('scontrol', 'update', 'nodename=node02', 'state=resume');
+    },
+  },
+  'suspended for 30 s': {
+    act: async (job, cluster) => {
+      await cluster.slurm('scontrol', 'suspend', String(job.jobId));
+      await sleep(30_000);
+      await cluster.slurm('scontrol', 'resume', String(job.jobId));
+    },
+    comesBack: false,
+  },
+};
+
+test('interrupted in any way, a run ends with the same weights', { skip: skipWithoutSlurm() }, async (context) => {
+  const cluster = await startCluster(context, '--nodes', '3', '--gpus', '2', '--cpus', '4');
+  const runs = await tinyRuns(context);
+  const more = [
+    '--epochs',
+    '20',
+    '--checkpoint-every-steps',
+    '4',
+    '--max-restarts',
+    '0',
+    '--signal-lead',
+    '60',
+    '--comm-timeout',
+    '120',
+  ];
+  const submit = (name: string) => submitJob(cluster, runs.run(name, '--partition', 'low', ...more));
+  const expected = await resultOf(cluster, await submit('undisturbed'));
+  const chosen = process.env.SLIP_INTERRUPTION;
+
+  for (const [name, { act, follows, comesBack }] of Object.entries(WAYS)) {
+    if (chosen !== undefined && !name.includes(chosen)) continue;
+    await context.test(name, async (inner) => {
+      const job = await submit(name.replaceAll(/\W+/g, '-'));
+      await untilStep(job, 10);
+      await act(job, cluster);
+      if (comesBack === false) {
+        await endsAsExpected(cluster, job, expected);
+        assert.equal(await cluster.jobField(job.jobId, 'Restarts'), '0');
+        return;
+      }
+      await untilRestarted(cluster, job);
+      await endsAsExpected(cluster, job, expected);
+      const events = eventsOf(job.runFolder);
+      inner.diagnostic(eventNames(job).join(' '));
+      if (follows === undefined) return;
+      const found = events.find(({ event }) => event === 'requeued' || event === 'left');
+      assert.deepEqual([found?.event, found?.cause], follows, jobOutput(job));
+    });
+  }
+});
+
+/** Local time as scontrol takes it. */
+function inSeconds(seconds: number): string {
+  const date = new Date(Date.now() + seconds * 1000);
+  const two = (part: number) => String(part).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day}T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
