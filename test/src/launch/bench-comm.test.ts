@@ -33,7 +33,10 @@ for (const op of ['all-reduce', 'reduce-scatter', 'all-gather', 'broadcast']) {
 test('mistakes in its flags are one line', async () => {
   for (const [args, message] of [
     [['--sizes', '1K:1'], /\[config\] --sizes 1K:1: expected FROM:TO such as 1K:512M/],
-    [['--op', 'all-to-all'], /\[config\] --op is "all-to-all"; one of all-reduce, reduce-scatter, all-gather, broadcast/],
+    [
+      ['--op', 'all-to-all'],
+      /\[config\] --op is "all-to-all"; one of all-reduce, reduce-scatter, all-gather, broadcast/,
+    ],
     [['--lr', '1'], /\[config\] unknown flag --lr/],
   ] as const) {
     const { code, output } = await launch(['bench-comm', ...args]);
