@@ -41,6 +41,8 @@ export interface AgentOptions {
   readonly beforeStart?: () => Promise<void>;
   /** Passed on to the workers beneath their own variables. */
   readonly environment: NodeJS.ProcessEnv;
+  /** Aborted, with a reason, when the run belongs to somebody else: workers are killed, not asked to save. */
+  readonly abandoned?: AbortSignal;
 }
 
 export interface AgentEdges {
@@ -113,6 +115,11 @@ class Agent {
         const reason = `the coordinator (agent of node 0, ${this.options.coordinator}) has been silent for`;
         this.leave({ exitCode: LOST.exitCode, reason: `${reason} ${Math.round(silentMs / 1000)} s` });
       },
+    });
+    const { abandoned } = this.options;
+    abandoned?.addEventListener('abort', () => {
+      this.killGroups();
+      this.leave({ exitCode: LOST.exitCode, reason: String(abandoned.reason) });
     });
     const result = await this.over;
     await this.endWorkers();

@@ -1,6 +1,6 @@
 // The coordinator's edge: a ROUTER socket in front of `decide`, and the carrying out of what it decides.
 import { createServer } from 'node:net';
-import { type Logger, SlipError } from '@slip/core';
+import { ERROR_CODES, type Logger, SlipError } from '@slip/core';
 import { type ControlMessage, decodeMessage, encodeMessage, PROTOCOL_VERSION } from '@slip/protocol';
 import { Router } from 'zeromq';
 import { decide } from './decide.js';
@@ -36,6 +36,8 @@ export interface Coordinator {
   readonly port: number;
   /** Frames that were not messages of this launch. */
   readonly numDropped: number;
+  /** Ends the launch on all nodes and writes nothing: the run belongs to another launch now. */
+  abandon(reason: string): void;
   close(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function startCoordinator(
     get numDropped() {
       return serving.numDropped;
     },
+    abandon: (reason) => serving.abandon(reason),
     close: () => serving.close(),
   };
 }
@@ -101,6 +104,13 @@ class Serving {
     this.router.close();
     await this.received;
     if (this.numDropped > 0) this.edges.log.warn(`${this.numDropped} frames at the rendezvous port were not ours`);
+  }
+
+  abandon(reason: string): void {
+    const message: ControlMessage = { kind: 'shutdown', exitCode: ERROR_CODES['peer-lost'], reason };
+    for (const node of this.state.nodes)
+      if (node !== undefined) this.enqueue({ type: 'send', peer: node.peer, message });
+    this.state = { ...this.state, phase: 'ended' };
   }
 
   private async receive(): Promise<void> {

@@ -16,6 +16,7 @@ import {
   localAddressTowards,
   resolveHost,
 } from './network.js';
+import { watchForNewerAttempt } from './newer-attempt.js';
 import { awaitEndpoint, publishEndpoint, withdrawEndpoint } from './rendezvous-file.js';
 import { appendEvent, attemptFolder, claimAttempt, writeCoordinatorFile } from './run-store.js';
 
@@ -51,16 +52,31 @@ export async function launch(options: LaunchOptions, edges: LaunchEdges): Promis
   // A closed terminal or pipe must not end a run that is being asked to save by the SIGHUP that comes with it.
   for (const stream of [edges.terminal.stdout, edges.terminal.stderr]) stream.on('error', () => undefined);
   const place = await findPlace(options, edges);
-  const coordinator = options.nodeRank === 0 ? await openCoordinator(options, place, edges) : undefined;
+  const attempts = { own: undefined as number | undefined };
+  const coordinator = options.nodeRank === 0 ? await openCoordinator(options, place, edges, attempts) : undefined;
+  const abandoned = new AbortController();
+  const stopWatching =
+    coordinator === undefined
+      ? () => undefined
+      : watchForNewerAttempt(
+          options.runFolder,
+          () => attempts.own,
+          (newer) => {
+            const reason = `attempt ${newer} of this run was started elsewhere; this one, ${attempts.own}, leaves without saving`;
+            coordinator.abandon(reason);
+            abandoned.abort(reason);
+          },
+        );
   const { rendezvousFile } = options;
   const published = coordinator === undefined ? undefined : { host: place.endpoint.host, port: coordinator.port };
   try {
     if (rendezvousFile !== undefined && published !== undefined) await publishEndpoint(rendezvousFile, published);
     const dialled = coordinator === undefined ? place.endpoint : { host: place.dialHost, port: coordinator.port };
-    const result = await runNode(options, place, dialled, edges);
+    const result = await runNode(options, place, dialled, edges, abandoned.signal);
     sayGoodbye(result, edges.log);
     return result.exitCode;
   } finally {
+    stopWatching();
     if (rendezvousFile !== undefined && published !== undefined) await withdrawEndpoint(rendezvousFile, published);
     await coordinator?.close();
   }
@@ -100,7 +116,12 @@ async function findCoordinator(options: LaunchOptions, edges: LaunchEdges): Prom
   }
 }
 
-async function openCoordinator(options: LaunchOptions, place: Place, edges: LaunchEdges): Promise<Coordinator> {
+async function openCoordinator(
+  options: LaunchOptions,
+  place: Place,
+  edges: LaunchEdges,
+  attempts: { own: number | undefined },
+): Promise<Coordinator> {
   const launchId = randomUUID();
   const { runFolder } = options;
   await refuseIfInUse(runFolder);
@@ -124,6 +145,7 @@ async function openCoordinator(options: LaunchOptions, place: Place, edges: Laun
       log: edges.log,
       claimAttempt: async () => {
         const attempt = await claimAttempt(runFolder);
+        attempts.own = attempt;
         await writeCoordinatorFile(attemptFolder(runFolder, attempt), {
           endpoint: `tcp://${place.endpoint.host}:${coordinator.port}`,
           launchId,
@@ -150,6 +172,7 @@ async function runNode(
   place: Place,
   coordinator: Endpoint,
   edges: LaunchEdges,
+  abandoned: AbortSignal,
 ): Promise<AgentResult> {
   const { runFolder, logDir } = options;
   const agentOptions = {
@@ -176,6 +199,7 @@ async function runNode(
     logRouting: options.logRouting,
     ...(options.beforeStart === undefined ? {} : { beforeStart: options.beforeStart }),
     environment: options.environment,
+    abandoned,
   };
   try {
     return await runAgent(agentOptions, edges);

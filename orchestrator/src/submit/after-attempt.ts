@@ -12,17 +12,23 @@ export type AttemptCause =
   | 'node-failure'
   | 'crashed'
   | 'final-error'
-  | 'ended-by-slurm';
+  | 'ended-by-slurm'
+  | 'superseded'
+  | 'slurm-silent';
 
 export interface AttemptEnd {
   /** Exit code of the step: that of slip-launch. */
   readonly exitCode: number;
   /** Undefined when Slurm did not answer. */
   readonly job: JobFacts | undefined;
+  /** How often the job had been requeued when this attempt began. */
+  readonly restartCount: number;
   readonly now: Date;
   readonly signalLeadSeconds: number;
   /** Step of the newest checkpoint, 0 for none. */
   readonly step: number;
+  /** The last step that was done, saved or not. */
+  readonly reachedStep: number;
   /** Earlier requeues of this run, oldest first. */
   readonly history: readonly { readonly cause: string; readonly step: number }[];
   readonly limits: RestartLimits;
@@ -50,9 +56,30 @@ const FINAL_CODES: readonly (keyof typeof ERROR_CODES)[] = [
 ];
 
 export function decideNext(end: AttemptEnd): NextMove {
+  const move = chooseMove(end);
+  const { step, reachedStep } = end;
+  if (move.action === 'complete' || reachedStep <= step) return move;
+  const lost = reachedStep === step + 1 ? `step ${reachedStep} was` : `steps ${step + 1} to ${reachedStep} were`;
+  return { ...move, reason: `${move.reason}; ${lost} not saved` };
+}
+
+function chooseMove(end: AttemptEnd): NextMove {
   const { exitCode, job, step } = end;
   if (exitCode === 0) return { action: 'complete', cause: 'finished', reason: 'the run has finished' };
-  if (job !== undefined && job.state !== 'RUNNING')
+  if (job === undefined)
+    return {
+      action: 'leave',
+      cause: 'slurm-silent',
+      reason: 'Slurm does not answer, and only it could requeue the job',
+    };
+  // On a node that Slurm had lost sight of, an old attempt may end while its job runs again: requeueing would hit that one.
+  if (job.restarts > end.restartCount)
+    return {
+      action: 'leave',
+      cause: 'superseded',
+      reason: 'Slurm has started this job again; this attempt is an old one',
+    };
+  if (job.state !== 'RUNNING')
     return {
       action: 'leave',
       cause: 'ended-by-slurm',
@@ -69,7 +96,7 @@ export function decideNext(end: AttemptEnd): NextMove {
   const idle = attemptsWithoutProgress(end);
   if (idle >= MAX_WITHOUT_PROGRESS)
     return { action: 'give-up', cause, reason: `${idle} attempts in a row saved no step after ${step}` };
-  if (job?.requeueAllowed === false)
+  if (!job.requeueAllowed)
     return { action: 'give-up', cause, reason: 'this job may not be requeued (Requeue=0); submit it again' };
   return { action: 'requeue', cause, reason: `${cause}, ${count + 1} of ${limit}; goes on from step ${step}` };
 }

@@ -1,11 +1,12 @@
 // `slip-submit after RUN --exit-code N`: the last line of the batch script. Asks Slurm, decides, writes it down, requeues.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SlipError } from '@slip/core';
 import { appendEvent } from '../launch/run-store.js';
 import { type AttemptEnd, decideNext } from './after-attempt.js';
 import { type JobFacts, parseJobFacts } from './job-facts.js';
 import type { RunSlurm } from './slurm-command.js';
 import type { RestartLimits } from './submit-plan.js';
-import { newestCheckpointStep, readEvents } from './submit-record.js';
+import { newestCheckpointStep, newestStepRecords, readEvents } from './submit-record.js';
 
 export interface AfterOptions {
   readonly runFolder: string;
@@ -14,6 +15,8 @@ export interface AfterOptions {
   readonly restartCount: number;
   readonly signalLeadSeconds: number;
   readonly limits: RestartLimits;
+  /** How long to ask a Slurm that does not answer, default 5 min. */
+  readonly askForMs?: number;
 }
 
 /** @returns the exit code of the batch script; an unfinished run never ends with 0, which Slurm would take for success */
@@ -26,10 +29,12 @@ export async function afterAttempt(
   const events = await readEvents(runFolder);
   const end: AttemptEnd = {
     exitCode,
-    job: await askJob(jobId, slurm, say),
+    job: await askJob(options, slurm, say),
+    restartCount,
     now: new Date(),
     signalLeadSeconds: options.signalLeadSeconds,
     step: await newestCheckpointStep(runFolder),
+    reachedStep: Number((await newestStepRecords(runFolder)).at(-1)?.step ?? 0),
     history: events
       .filter(({ event }) => event === 'requeued')
       .map(({ cause, step }) => ({ cause: String(cause), step: Number(step) })),
@@ -52,7 +57,8 @@ export async function afterAttempt(
       await record('completed');
       return 0;
     case 'leave':
-      await record('left');
+      // The event log belongs to the newer attempt by then.
+      if (move.cause !== 'superseded') await record('left');
       return exitCode;
     case 'give-up':
       await record('gave-up');
@@ -75,12 +81,20 @@ export async function afterAttempt(
   }
 }
 
-/** A Slurm that does not answer is no reason to give up a run: what is decided then is decided without it. */
-async function askJob(jobId: string, slurm: RunSlurm, say: (line: string) => void): Promise<JobFacts | undefined> {
-  try {
-    return parseJobFacts(await slurm({ program: 'scontrol', args: ['--oneliner', 'show', 'job', jobId] }));
-  } catch (thrown) {
-    say(`slip-submit: ${SlipError.from(thrown).message}`);
-    return undefined;
+/** A controller that is being restarted answers again: nothing else is waiting for this script. */
+async function askJob(
+  { jobId, askForMs = 300_000 }: AfterOptions,
+  slurm: RunSlurm,
+  say: (line: string) => void,
+): Promise<JobFacts | undefined> {
+  for (const end = Date.now() + askForMs; ; await sleep(ASK_EVERY_MS)) {
+    try {
+      return parseJobFacts(await slurm({ program: 'scontrol', args: ['--oneliner', 'show', 'job', jobId] }));
+    } catch (thrown) {
+      say(`slip-submit: ${SlipError.from(thrown).message}`);
+    }
+    if (Date.now() >= end) return undefined;
   }
 }
+
+const ASK_EVERY_MS = 5000;

@@ -5,7 +5,7 @@ import { SlipError } from '@slip/core';
 import { attemptFolder, lastAttempt } from '../launch/run-store.js';
 import { attemptsOf, restartsLeft } from './attempts.js';
 import type { JobQuery } from './job-query.js';
-import { newestCheckpointStep, readEvents, readSubmissions } from './submit-record.js';
+import { newestCheckpointStep, newestStepRecords, readEvents, readSubmissions } from './submit-record.js';
 
 export interface RunStatus {
   readonly runFolder: string;
@@ -58,7 +58,7 @@ export async function readRunStatus(runFolder: string, jobs: JobQuery): Promise<
 
 /** Newest step, speed over the last steps, and what is left by it. */
 async function readTraining(runFolder: string) {
-  const steps = (await tailLines(path.join(runFolder, 'metrics.jsonl'), 64)).filter(({ kind }) => kind === 'step');
+  const steps = await newestStepRecords(runFolder);
   const newest = steps.at(-1);
   const totalSteps = await readTotalSteps(runFolder);
   if (newest === undefined) return { step: 0, ...(totalSteps === undefined ? {} : { totalSteps }) };
@@ -85,20 +85,6 @@ async function readTotalSteps(runFolder: string): Promise<number | undefined> {
     if (total !== undefined) return Number(total);
   }
   return undefined;
-}
-
-async function tailLines(file: string, count: number): Promise<Record<string, unknown>[]> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  return text
-    .split('\n')
-    .slice(-count)
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line)];
-      } catch {
-        return [];
-      }
-    });
 }
 
 /** Folders beneath `folder` that slip-submit has submitted, one level deep and itself. */

@@ -193,9 +193,11 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
   const usual: AttemptEnd = {
     exitCode: 75,
     job,
+    restartCount: 2,
     now: inTheMiddle,
     signalLeadSeconds: 120,
     step: 50,
+    reachedStep: 50,
     history: [],
     limits,
   };
@@ -212,7 +214,8 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
     [{ job: { ...job, preemptTime: new Date('2026-01-01T09:00:00') } }, 'requeue signalled'],
     [{ now: new Date('2026-01-01T10:57:00') }, 'requeue timed-out'],
     [{}, 'requeue signalled'],
-    [{ job: undefined }, 'requeue signalled'],
+    [{ job: undefined }, 'leave slurm-silent'],
+    [{ restartCount: 1 }, 'leave superseded'],
     [{ job: { ...job, state: 'COMPLETING' } }, 'leave ended-by-slurm'],
     [{ job: { ...job, state: 'CANCELLED' } }, 'leave ended-by-slurm'],
     ...[2, 3, 6, 7, 8].map((exitCode): [Partial<AttemptEnd>, string] => [{ exitCode }, 'give-up final-error']),
@@ -228,4 +231,6 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
     [{ job: preempted, history: past('preempted', ...Array(MAX_WITHOUT_PROGRESS).fill(50)) }, 'give-up preempted'],
   ];
   for (const [change, expected] of cases) assert.equal(next(change), expected, JSON.stringify(change));
+  const { reason } = decideNext({ ...usual, exitCode: 9, reachedStep: 53 });
+  assert.equal(reason, 'crashed, 1 of 3; goes on from step 50; steps 51 to 53 were not saved');
 });

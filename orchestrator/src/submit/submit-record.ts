@@ -1,5 +1,5 @@
 // What slip-submit leaves in a run folder: `slurm/job-<id>.json` and `.sh` per submission, and its lines of events.jsonl.
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { appendEvent, type RunEvent } from '../launch/run-store.js';
@@ -47,13 +47,7 @@ export async function readSubmissions(runFolder: string): Promise<SubmissionReco
 /** All events of a run; a line that is still being written is left out. */
 export async function readEvents(runFolder: string): Promise<(RunEvent & { time: string })[]> {
   const text = await readFile(path.join(runFolder, 'events.jsonl'), 'utf8').catch(() => '');
-  return text.split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line)];
-    } catch {
-      return [];
-    }
-  });
+  return text.split('\n').flatMap(parseRecord) as (RunEvent & { time: string })[];
 }
 
 /** Step of the newest checkpoint by its name alone: there may be seconds left. */
@@ -68,4 +62,29 @@ export async function newestCheckpointStep(runFolder: string): Promise<number> {
     }),
   );
   return Math.max(0, ...steps);
+}
+
+/** The last few step records of metrics.jsonl, oldest first; none where training has not begun. */
+export async function newestStepRecords(runFolder: string): Promise<Record<string, unknown>[]> {
+  const bytes = 65_536;
+  const handle = await open(path.join(runFolder, 'metrics.jsonl'), 'r').catch(() => undefined);
+  if (handle === undefined) return [];
+  try {
+    // The file of a long run is large, and only its end is wanted.
+    const start = Math.max(0, (await handle.stat()).size - bytes);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes), 0, bytes, start);
+    const lines = buffer.toString('utf8', 0, bytesRead).split('\n');
+    return lines.flatMap(parseRecord).filter(({ kind }) => kind === 'step');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Nothing for half a line. */
+function parseRecord(line: string): Record<string, unknown>[] {
+  try {
+    return [JSON.parse(line)];
+  } catch {
+    return [];
+  }
 }

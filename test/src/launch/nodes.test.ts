@@ -1,6 +1,6 @@
 // slip-launch on several nodes, played by several agents on this one: joining, refusing, losing each other.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
@@ -113,6 +113,27 @@ test('an agent with another configuration is named and nothing is started', asyn
   assert.match(first.output(), said);
   assert.match(second.output(), said);
   assert.equal(run.notes('environment').length, 0);
+});
+
+test('a run that was started elsewhere is left at once, without being asked to save, on all nodes', async (context) => {
+  const run = new RunFolder(context, { steps: 5000 });
+  const node = await twoNodes();
+  const first = run.launch(node(0));
+  const second = run.launch(node(1));
+  await until(() => run.notes('step').length > 3, 'the first steps');
+  mkdirSync(path.join(run.folder, 'attempts/1'));
+  assert.equal(await first.ended, 5, first.output());
+  assert.equal(await run.endOf(second), 5, second.output());
+  assert.match(first.output(), /attempt 1 of this run was started elsewhere; this one, 0, leaves without saving/);
+  assert.deepEqual(
+    run.notes('signal').filter(({ rank }) => rank < 2),
+    [],
+    'the node that writes',
+  );
+  assert.deepEqual(
+    run.events().map(({ event }) => event),
+    ['started'],
+  );
 });
 
 test('a node that does not come is named by its rank', async (context) => {
