@@ -1,7 +1,7 @@
 // Run configuration: the flag table, recipes, what a run is and what it amounts to.
 export { commandLineOf } from './command-line.js';
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
-export { describePlan, type Plan, planPretrain } from './plan.js';
+export { checkpointBytes, describePlan, type Plan, planPretrain } from './plan.js';
 export { parseRecipe, readFlagFile, readRecipe } from './recipe.js';
 export { modelOf, type ResolvedConfig, type RunConfig, resolvePretrainConfig } from './run-config.js';
 export { readRunConfig, writeRunConfig } from './run-folder.js';
