@@ -2,9 +2,10 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { RunConfig } from '@slip/config';
+import { checkpointBytes, type RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { isActive, openJobQuery } from './job-query.js';
+import { describeSaveBudget, readSaveBudget } from './save-budget.js';
 import { slurmRunner } from './slurm-command.js';
 import type { SubmitPlan } from './submit-plan.js';
 import { readSubmissions } from './submit-record.js';
@@ -50,6 +51,7 @@ export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
   if (inUse !== undefined) errors.push(inUse);
   const refused = await askSbatch(input);
   if (refused !== undefined) errors.push(refused);
+  else warnings.push(...(await askSaveBudget(input)));
   return { errors, warnings };
 }
 
@@ -80,6 +82,24 @@ async function askSbatch({ plan, script, via, environment }: CheckInput): Promis
     return undefined;
   } catch (thrown) {
     return SlipError.from(thrown);
+  }
+}
+
+/** How long a preempted job will have to save. Nothing where Slurm's commands are not here or do not answer. */
+async function askSaveBudget({ plan, config, environment }: CheckInput): Promise<string[]> {
+  const slurm = slurmRunner(environment);
+  try {
+    const partitions = (await slurm({ program: 'scontrol', args: ['--oneliner', 'show', 'partition'] })).split('\n');
+    const name = (line: string) => /^PartitionName=(\S+)/.exec(line)?.[1];
+    const line = partitions.find((found) =>
+      plan.partition === undefined ? /\bDefault=YES\b/.test(found) : name(found) === plan.partition,
+    );
+    if (line === undefined) return [];
+    const budget = readSaveBudget(line, await slurm({ program: 'scontrol', args: ['show', 'config'] }));
+    const sentence = describeSaveBudget(name(line) ?? '', budget, checkpointBytes(config));
+    return sentence === undefined ? [] : [sentence];
+  } catch {
+    return [];
   }
 }
 

@@ -12,6 +12,7 @@ import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attem
 import { renderBatchScript } from './batch-script.js';
 import { parseJobFacts } from './job-facts.js';
 import { restSubmission } from './rest-submission.js';
+import { describeSaveBudget, readSaveBudget } from './save-budget.js';
 import { flagsFromSbatchVariables, slurmEnvironment } from './slurm-command.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { planSubmission, resolveSubmitFlags } from './submit-plan.js';
@@ -159,6 +160,19 @@ test("another job's variables do not leak into what is submitted; a person's own
   assert.deepEqual(slurmEnvironment(environment), { PATH: '/bin', SLURM_CONF: '/c' });
   assert.deepEqual(flagsFromSbatchVariables(environment), {});
   assert.deepEqual(flagsFromSbatchVariables({ SBATCH_PARTITION: 'p', SBATCH_ACCOUNT: '' }), { partition: 'p' });
+});
+
+test('how long a preempted job has to save is read from Slurm', () => {
+  const config = 'KillWait                = 30 sec\nPreemptMode             = REQUEUE\n';
+  const low = readSaveBudget('PartitionName=low GraceTime=60 PriorityTier=1 PreemptMode=CANCEL State=UP', config);
+  assert.deepEqual(low, { preemptMode: 'CANCEL', graceSeconds: 60, killWaitSeconds: 30 });
+  assert.equal(
+    describeSaveBudget('low', low, 9e9),
+    'partition low can be preempted, with 60 s (GraceTime) + 30 s (KillWait) to finish a step and save 9000 MB: ' +
+      '100 MB/s and more; PreemptMode=CANCEL: a job that could not save in time does not come back',
+  );
+  const off = readSaveBudget('PartitionName=main GraceTime=0 PreemptMode=OFF', config);
+  assert.equal(describeSaveBudget('main', off, 9e9), undefined);
 });
 
 const LINE =

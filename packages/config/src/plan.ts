@@ -50,6 +50,11 @@ export function planPretrain(config: RunConfig, datasetSize: number): Plan {
   };
 }
 
+/** What a checkpoint weighs: parameters and both moments of AdamW in float32. */
+export function checkpointBytes(config: RunConfig): number {
+  return countParameters(modelOf(config)) * 12;
+}
+
 /** @param dataset how many samples, and where that is known from; undefined when it is not */
 export function describePlan(config: RunConfig, dataset?: { readonly size: number; readonly source: string }): string {
   const model = modelOf(config);

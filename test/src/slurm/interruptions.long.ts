@@ -12,6 +12,8 @@ interface Way {
   readonly follows?: readonly [event: string, cause: string];
   /** Whether the job comes back at all, or goes on where it is. */
   readonly comesBack?: false;
+  /** 2 unless it says otherwise, with as many ranks in all. */
+  readonly nodes?: 1;
 }
 
 const worker = (job: Submitted, index: number) => processesWith(`SLIP_CONFIG=${job.runFolder}/config.json`).at(index)!;
@@ -40,24 +42,34 @@ const WAYS: Readonly<Record<string, Way>> = {
       await cluster.node('crash', host);
       await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=down', 'reason=test');
       await untilRestarted(cluster, job);
-      await cluster.node('start', host);
-      await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=resume');
+      await bringBack(cluster, host);
     },
   },
   'a dead node without the batch script, which Slurm notices by itself': {
     act: async (job, cluster) => {
       await cluster.node('crash', 'node02');
       await untilRestarted(cluster, job);
-      await cluster.node('start', 'node02');
-      await cluster.slurm('scontrol', 'update', 'nodename=node02', 'state=resume');
+      await bringBack(cluster, 'node02');
     },
   },
   'a slurmd that is gone while its tasks live on': {
     act: async (job, cluster) => {
       await cluster.node('kill-daemon', 'node02');
       await untilRestarted(cluster, job);
-      await cluster.node('start', 'node02');
-      await cluster.slurm('scontrol', 'update', 'nodename=node02', 'state=resume');
+      await bringBack(cluster, 'node02');
+    },
+  },
+  'a one-node job whose slurmd is gone: it runs twice for a moment': {
+    nodes: 1,
+    act: async (job, cluster) => {
+      const host = await cluster.jobField(job.jobId, 'BatchHost');
+      const [old] = processesWith(`SLIP_CONFIG=${job.runFolder}/config.json`);
+      await cluster.node('kill-daemon', host);
+      await untilRestarted(cluster, job);
+      // Nobody can tell the old workers to go: they have to notice the new attempt themselves.
+      for (let i = 0; processesWith(`SLURMD_NODENAME=${host}`).includes(old!); i++, await sleep(200))
+        assert.ok(i < 100, `the old worker ${old} is still there\n${jobOutput(job)}`);
+      await bringBack(cluster, host);
     },
   },
   'suspended for 30 s': {
@@ -85,14 +97,29 @@ test('interrupted in any way, a run ends with the same weights', { skip: skipWit
     '--comm-timeout',
     '120',
   ];
-  const submit = (name: string) => submitJob(cluster, runs.run(name, '--partition', 'low', ...more));
+  const submit = (name: string, nodes = 2) =>
+    submitJob(
+      cluster,
+      runs.run(
+        name,
+        '--partition',
+        'low',
+        ...more,
+        '--nodes',
+        String(nodes),
+        '--ngpus',
+        String(4 / nodes),
+        '--gpu-request',
+        'none',
+      ),
+    );
   const expected = await resultOf(cluster, await submit('undisturbed'));
   const chosen = process.env.SLIP_INTERRUPTION;
 
-  for (const [name, { act, follows, comesBack }] of Object.entries(WAYS)) {
+  for (const [name, { act, follows, comesBack, nodes }] of Object.entries(WAYS)) {
     if (chosen !== undefined && !name.includes(chosen)) continue;
     await context.test(name, async (inner) => {
-      const job = await submit(name.replaceAll(/\W+/g, '-'));
+      const job = await submit(name.replaceAll(/\W+/g, '-'), nodes);
       await untilStep(job, 10);
       await act(job, cluster);
       if (comesBack === false) {
@@ -110,6 +137,16 @@ test('interrupted in any way, a run ends with the same weights', { skip: skipWit
     });
   }
 });
+
+/** A node that Slurm found silent returns by itself, one that an administrator set down has to be resumed. */
+async function bringBack(cluster: Cluster, host: string): Promise<void> {
+  await cluster.node('start', host);
+  for (let i = 0; i < 100; i++, await sleep(200)) {
+    await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=resume').catch(() => undefined);
+    if (/^(idle|mix|alloc)/.test(await cluster.slurm('sinfo', '-h', '-n', host, '-p', 'main', '-o', '%t'))) return;
+  }
+  assert.fail(`${host} did not come back`);
+}
 
 /** Local time as scontrol takes it. */
 function inSeconds(seconds: number): string {
