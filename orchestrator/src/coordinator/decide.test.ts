@@ -219,6 +219,17 @@ test('an agent with another configuration, nnodes or nproc ends the launch and i
   }
 });
 
+test('an agent that joins after the end is told why, be it that of node 0', () => {
+  const coordinator = new Coordinator({ numNodes: 2 }).hello(1, { configHash: 'x' });
+  assert.equal(coordinator.ended()?.exitCode, 2);
+  coordinator.take();
+  coordinator.hello(0);
+  const [answer] = coordinator.take();
+  assert.ok(answer?.type === 'send' && answer.message.kind === 'reject');
+  assert.equal(answer.message.code, 'config');
+  assert.match(answer.message.reason, /node 1 \(host1\) resolved another run configuration/);
+});
+
 test('a failing worker ends its generation; all start again once all are gone', () => {
   const coordinator = running();
   coordinator.hear('worker1', {

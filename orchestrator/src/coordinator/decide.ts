@@ -27,7 +27,7 @@ import {
  * @param nowMs milliseconds on any clock that only moves forward
  */
 export function decide(state: CoordinatorState, event: CoordinatorEvent, nowMs: number): Decision {
-  if (state.phase === 'ended') return unchanged(state, 'the launch is over');
+  if (state.phase === 'ended') return afterTheEnd(state, event);
   if (event.type === 'tick') return onTick(state, nowMs);
   const { peer, message } = event;
   switch (message.kind) {
@@ -311,10 +311,21 @@ function onStopRequest(state: CoordinatorState, request: StopRequest, nowMs: num
 function end(state: CoordinatorState, how: Omit<CoordinatorAction & { type: 'end' }, 'type'>, nowMs: number): Decision {
   const { exitCode, reason } = how;
   return {
-    state: { ...state, phase: 'ended', phaseSinceMs: nowMs },
+    state: { ...state, phase: 'ended', phaseSinceMs: nowMs, ending: { exitCode, reason } },
     actions: [...toAgents(state, { kind: 'shutdown', exitCode, reason }), { type: 'end', ...how }],
     reason,
   };
+}
+
+/** An agent that joins only now, node 0's own among them when it was slower than another node, must not wait for an answer. */
+function afterTheEnd(state: CoordinatorState, event: CoordinatorEvent): Decision {
+  const reason = 'the launch is over';
+  if (event.type !== 'message' || event.message.kind !== 'agentHello') return unchanged(state, reason);
+  const [code] = (Object.entries(ERROR_CODES) as [ErrorCode, number][]).find(([, exitCode]) => {
+    return exitCode === state.ending?.exitCode;
+  }) ?? ['rendezvous'];
+  const refusal: ControlMessage = { kind: 'reject', code: code as ErrorCode, reason: state.ending?.reason ?? reason };
+  return { state, actions: [send(event.peer, refusal)], reason };
 }
 
 // --- time -----------------------------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ export interface CoordinatorState {
   /** By rank. */
   readonly workers: readonly WorkerState[];
   readonly stopRequested?: { readonly signal: string; readonly inPhase: Phase };
+  /** How the launch has ended, for those who come too late to have been told. */
+  readonly ending?: { readonly exitCode: number; readonly reason: string };
   /** Largest step any generation of this launch reported. */
   readonly bestStep: number;
   /** Failures in a row during which `bestStep` did not grow. */

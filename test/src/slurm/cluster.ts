@@ -39,10 +39,15 @@ export interface Cluster {
   untilState(jobId: number | string, states: readonly string[], seconds?: number): Promise<string>;
 }
 
+let numClusters = 0;
+
 /** Starts a cluster with the options of up.sh; it ends with the test, and also when this process is killed. */
 export async function startCluster(context: TestContext, ...options: string[]): Promise<Cluster> {
   const folder = path.join(mkdtempSync(path.join(os.tmpdir(), 'slip-slurm-')), 'cluster');
-  const up = await run(path.join(scripts, 'up.sh'), ['--dir', folder, '--while', String(process.pid), ...options]);
+  // Job ids of its own: processes of a job are found by them, and other clusters may run on this machine.
+  const firstJobId = 1000 * (1 + ((process.pid * 17 + numClusters++) % 60_000));
+  const own = ['--dir', folder, '--while', String(process.pid), '--set', `FirstJobId=${firstJobId}`];
+  const up = await run(path.join(scripts, 'up.sh'), [...own, ...options]);
   context.diagnostic(up.stdout.trim().split('\n').at(-1) ?? '');
   context.after(() => {
     const down = spawnSync(path.join(scripts, 'down.sh'), ['--dir', folder], { encoding: 'utf8' });
@@ -50,8 +55,8 @@ export async function startCluster(context: TestContext, ...options: string[]): 
     assert.match(down.stdout, /is down/, down.stderr);
     assert.doesNotMatch(down.stdout, /killed what was left/, 'no process outlives its job');
   });
-  const own = Object.entries(process.env).filter(([name]) => !/^(SLURM|SBATCH|SRUN|SALLOC)/.test(name));
-  const environment = { ...Object.fromEntries(own), ...readEnvironment(folder) } as Record<string, string>;
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(SLURM|SBATCH|SRUN|SALLOC)/.test(name));
+  const environment = { ...Object.fromEntries(inherited), ...readEnvironment(folder) } as Record<string, string>;
   const slurm = async (program: string, ...args: string[]): Promise<string> => {
     const { stdout } = await run(program, args, { env: environment, cwd: path.dirname(folder), timeout: 30_000 });
     return stdout.trim();
@@ -86,13 +91,14 @@ function readEnvironment(folder: string): Record<string, string> {
   return Object.fromEntries(lines.map((line) => /^export (\w+)=(.*)$/.exec(line)!.slice(1, 3)));
 }
 
-/** Living processes whose environment has this entry, by id. */
-export function processesWith(entry: string): number[] {
+/** Living processes whose environment has all these entries, by id. */
+export function processesWith(...entries: readonly string[]): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(entry);
+        const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+        return entries.every((entry) => environment.includes(entry));
       } catch {
         return false;
       }

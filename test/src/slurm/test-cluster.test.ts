@@ -45,7 +45,7 @@ test('one command starts a Slurm of three nodes that runs, requeues and survives
       while (!existsSync(marker) || readFileSync(marker, 'utf8').split('\n').length < 3) await sleep(100);
       const host = await cluster.jobField(job, 'BatchHost');
       await cluster.node('crash', host);
-      assert.deepEqual(processesWith(`SLURMD_NODENAME=${host}`), []);
+      assert.deepEqual(processesWith(`SLURMD_NODENAME=${host}`, `SLURM_CONF=${cluster.folder}/slurm.conf`), []);
       await cluster.slurm('scontrol', 'update', `nodename=${host}`, 'state=down', 'reason=test');
       assert.equal(await cluster.untilState(job, ['PENDING', 'REQUEUED']), 'PENDING');
       await cluster.slurm('scancel', job);
