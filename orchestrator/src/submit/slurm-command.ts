@@ -21,15 +21,16 @@ export function slurmRunner(environment: NodeJS.ProcessEnv): RunSlurm {
       const child = spawn(program, args, {
         env: clean,
         stdio: 'pipe',
-        timeout: timeoutMs,
         ...(cwd === undefined ? {} : { cwd }),
       });
+      const timer = setTimeout(() => child.kill(), timeoutMs);
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk) => (stdout += chunk));
       child.stderr.on('data', (chunk) => (stderr += chunk));
       child.stdin.on('error', () => undefined);
       child.stdin.end(input);
-      child.once('error', (error: NodeJS.ErrnoException) =>
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer);
         reject(
           new SlipError(
             'scheduler',
@@ -38,9 +39,10 @@ export function slurmRunner(environment: NodeJS.ProcessEnv): RunSlurm {
               : `${program} could not be started: ${error.message}`,
             { cause: error },
           ),
-        ),
-      );
+        );
+      });
       child.once('close', (code, signal) => {
+        clearTimeout(timer);
         if (code === 0) return resolve(stdout.trim());
         const why = stderr.trim().split('\n').slice(0, 3).join('; ') || (signal ?? `exit code ${code}`);
         reject(new SlipError('scheduler', `${program} ${args[0] ?? ''}: ${why}`.trim(), { details: { code, signal } }));

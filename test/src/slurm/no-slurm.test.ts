@@ -1,0 +1,44 @@
+// slip-submit on a machine without Slurm: a dry run shows everything, a submission says what is missing, both at once.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { root } from '../pretrain/launch-runs.js';
+
+const program = path.join(root, 'orchestrator/bin/slip-submit.js');
+
+test('without Slurm there is a dry run, and one line about what is missing', (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-test-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const slipSubmit = (...argv: string[]) =>
+    spawnSync(process.execPath, [program, ...argv], {
+      encoding: 'utf8',
+      cwd: folder,
+      env: { PATH: folder, HOME: folder, USER: 'ann' },
+      timeout: 20_000,
+    });
+  const dry = slipSubmit('--recipe', 'slip_vitb16', '--dry-run');
+  assert.equal(dry.status, 0, dry.stderr);
+  assert.match(dry.stdout, /^#!\/bin\/bash\n#SBATCH --job-name=slip\n/);
+  assert.match(dry.stdout, /^# +ranks +64 = 8 node\(s\) x 8$/m);
+  assert.match(dry.stdout, new RegExp(`^run=${folder}/runs/"\\$SLURM_JOB_ID"$`, 'm'));
+  const real = slipSubmit('--recipe', 'slip_vitb16', '--nodes', '1');
+  assert.equal(real.status, 10, real.stderr);
+  assert.match(
+    real.stderr,
+    /\[scheduler\] sbatch is not on PATH, and there is no address of slurmrestd: give --rest-url/,
+  );
+  const rest = slipSubmit('--recipe', 'slip_vitb16', '--via', 'rest', '--rest-url', `unix:${folder}/none.sock`);
+  assert.equal(rest.status, 10, rest.stderr);
+  assert.match(rest.stderr, /\[scheduler\] slurmrestd: .*none.sock cannot be reached: ENOENT/);
+  const typo = slipSubmit('--partiton', 'gpu');
+  assert.equal(typo.status, 2);
+  assert.match(typo.stderr, /^slip-submit: \[config\] unknown flag --partiton; did you mean --partition\?\n$/);
+  const help = slipSubmit('--help');
+  assert.equal(help.status, 0, help.stderr);
+  for (const flag of ['--ngpus', '--job-dir', '--use-volta32', '--signal-lead', '--model', '--max-restarts'])
+    assert.ok(help.stdout.includes(flag), `${flag} on the help page`);
+  assert.deepEqual(readdirSync(folder), [], 'nothing is left behind');
+});
