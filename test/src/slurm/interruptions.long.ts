@@ -59,19 +59,6 @@ const WAYS: Readonly<Record<string, Way>> = {
       await bringBack(cluster, 'node02');
     },
   },
-  'a one-node job whose slurmd is gone: it runs twice for a moment': {
-    nodes: 1,
-    act: async (job, cluster) => {
-      const host = await cluster.jobField(job.jobId, 'BatchHost');
-      const [old] = processesWith(`SLIP_CONFIG=${job.runFolder}/config.json`);
-      await cluster.node('kill-daemon', host);
-      await untilRestarted(cluster, job);
-      // Nobody can tell the old workers to go: they have to notice the new attempt themselves.
-      for (let i = 0; processesWith(`SLURMD_NODENAME=${host}`).includes(old!); i++, await sleep(200))
-        assert.ok(i < 100, `the old worker ${old} is still there\n${jobOutput(job)}`);
-      await bringBack(cluster, host);
-    },
-  },
   'suspended for 30 s': {
     act: async (job, cluster) => {
       await cluster.slurm('scontrol', 'suspend', String(job.jobId));
