@@ -46,7 +46,7 @@ class Coordinator {
   join(...ranks: number[]): this {
     const { generation } = this.state;
     for (const rank of ranks) {
-      this.hear(`worker${rank}`, { kind: 'workerHello', generation, rank, host: 'host', pid: 1 });
+      this.hear(`worker${rank}`, { kind: 'workerHello', generation, rank, host: 'host', pid: 1, runId: 'run' });
       this.hear(`worker${rank}`, { kind: 'workerJoin', generation, rank, endpoint: `tcp://${rank}` });
     }
     return this;
@@ -400,7 +400,7 @@ test('news of a past generation change nothing, and its workers are told to leav
   assert.equal(coordinator.state.generation, 1);
   coordinator.take();
   const before = coordinator.state;
-  coordinator.hear('old', { kind: 'workerHello', generation: 0, rank: 0, host: 'h', pid: 1 });
+  coordinator.hear('old', { kind: 'workerHello', generation: 0, rank: 0, host: 'h', pid: 1, runId: 'run' });
   coordinator.exit(0, { exitCode: 1, generation: 0 });
   coordinator.exit(5, { exitCode: 1 });
   assert.deepEqual(coordinator.state, before);

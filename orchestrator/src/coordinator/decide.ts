@@ -150,7 +150,11 @@ function onHeartbeat(state: CoordinatorState, peer: string, beat: Heartbeat): De
 // --- workers --------------------------------------------------------------------------------------------------------
 
 function onWorkerHello(state: CoordinatorState, peer: string, hello: WorkerHello): Decision {
-  const { generation } = state;
+  const { generation, options } = state;
+  if (hello.runId !== options.runId) {
+    const reason = `rank ${hello.rank} on ${hello.host} belongs to the run "${hello.runId}", this one is "${options.runId}"`;
+    return { state, actions: [send(peer, { kind: 'reject', code: 'rendezvous', reason })], reason };
+  }
   const tooLate: ControlMessage = { kind: 'abort', generation, reason: `generation ${generation} is ending` };
   return {
     state: withWorker(state, hello.rank, { peer }),

@@ -46,7 +46,7 @@ const bodies: { [K in MessageKind]: fc.Arbitrary<MessageBodies[K]> } = {
     })
     .map(({ fixed, optional }) => ({ ...fixed, ...optional })),
   stopRequest: fc.record({ nodeRank: uint, signal: text, force: fc.boolean() }),
-  workerHello: fc.record({ generation: uint, rank: uint, host: text, pid: uint }),
+  workerHello: fc.record({ generation: uint, rank: uint, host: text, pid: uint, runId: text }),
   workerJoin: fc.record({ generation: uint, rank: uint, endpoint: text }),
   failure: fc.record({ generation: uint, rank: uint, host: text, error: workerError }),
   finished: fc.record({ generation: uint, rank: uint, outcome }),

@@ -53,6 +53,7 @@ export interface WorkerHello {
   rank: number;
   host: string;
   pid: number;
+  runId: string;
 }
 
 export interface WorkerJoin {

@@ -62,8 +62,12 @@ export interface Running {
   until(pattern: RegExp): Promise<void>;
 }
 
-export function start(args: readonly string[]): Running {
-  const child = spawn(process.execPath, [program, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   let wake = () => {};
   const collect = (chunk: Buffer) => {

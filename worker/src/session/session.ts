@@ -95,8 +95,8 @@ class ZeroMqSession implements WorkerSession {
   }
 
   async join(): Promise<void> {
-    const { generation, rank, host } = this.environment;
-    const hello: ControlMessage = { kind: 'workerHello', generation, rank, host, pid: process.pid };
+    const { generation, rank, host, runId } = this.environment;
+    const hello: ControlMessage = { kind: 'workerHello', generation, rank, host, pid: process.pid, runId };
     const answer = this.ask(hello, ['welcome', 'reject']);
     const where = `the coordinator at ${this.environment.coordinator}`;
     const welcome = await withDeadline(answer, JOIN_TIMEOUT_MS, where, 'rendezvous');
