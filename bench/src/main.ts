@@ -1,4 +1,5 @@
-// `npm run bench -- [NAME ...] [--json] [--rounds N] [--write FILE.md]`: runs the named comparisons, all without a name.
+// `npm run bench -- [NAME ...] [--case TEXT] [--rounds N] [--json] [--write FILE.md]`: runs the named comparisons, all
+// without a name, or those of their cases that contain the text.
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '@slip/core';
 import { glooBench, mpiBench } from './benches/all-reduce.js';
@@ -13,13 +14,14 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
+      case: { type: 'string', default: '' },
       rounds: { type: 'string' },
       write: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) {
-    console.log('usage: npm run bench -- [NAME ...] [--json] [--rounds N] [--write FILE.md]\n');
+    console.log('usage: npm run bench -- [NAME ...] [--case TEXT] [--rounds N] [--json] [--write FILE.md]\n');
     for (const bench of BENCHES) console.log(`  ${bench.name.padEnd(12)} ${bench.question}`);
     return;
   }
@@ -30,7 +32,10 @@ async function main(): Promise<void> {
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
     throw new Error(`--rounds ${values.rounds} is not a positive integer`);
-  const chosen = BENCHES.filter((bench) => positionals.length === 0 || positionals.includes(bench.name));
+  const chosen = BENCHES.filter((bench) => positionals.length === 0 || positionals.includes(bench.name))
+    .map((bench) => ({ ...bench, cases: bench.cases.filter(({ name }) => name.includes(values.case)) }))
+    .filter(({ cases }) => cases.length > 0);
+  if (chosen.length === 0) throw new Error(`no case of these benches has "${values.case}" in its name`);
   const results: CaseResult[] = [];
   for (const bench of chosen) {
     results.push(
