@@ -24,7 +24,7 @@ const arenas = {
   expAvg: new Float32Array(params.length),
   expAvgSq: new Float32Array(params.length),
 };
-const step = trainStep(model, { batchSize, rank: 0, worldSize: 1, gather: 'full', sslScale: 1, sslTemp: 0.1 });
+const step = trainStep(model, { rows: [batchSize], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
 const inputs: Record<string, Float32Array> = {};
 const outputs: Record<string, Float32Array> = {};
 for (const { name, kind, offset, size } of layout.entries) {

@@ -63,14 +63,15 @@ interface LaunchRequest {
 
 async function launchPretrain(request: LaunchRequest): Promise<number> {
   const { flags, settings, log } = request;
-  const { describePlan, resolvePretrainConfig, writeRunConfig } = await import('@slip/config');
+  const { continueRun, describePlan, resolvePretrainConfig, writeRunConfig } = await import('@slip/config');
   const { numNodes, nprocPerNode } = settings;
-  const { config, hash, notices, warnings } = await resolvePretrainConfig({
+  const resolved = await resolvePretrainConfig({
     flags: pick(flags, PRETRAIN_FLAGS),
     ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
     launch: { numNodes, nprocPerNode },
     cwd: process.cwd(),
   });
+  const { config, hash, notices, warnings } = await continueRun(resolved);
   for (const notice of notices) log.info(notice);
   for (const warning of warnings) log.warn(warning);
   if (flags['dry-run'] === true) return print(describePlan(config, await knownSize(config)));

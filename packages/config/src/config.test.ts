@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { configKey, PRETRAIN_FLAGS } from './flags.js';
-import { describePlan, planPretrain } from './plan.js';
+import { describePlan, describeRows, planPretrain, rowsOfRanks } from './plan.js';
 import { parseRecipe } from './recipe.js';
 import { modelOf, resolvePretrainConfig } from './run-config.js';
 import { readRunConfig, writeRunConfig } from './run-folder.js';
@@ -30,7 +30,10 @@ test('every flag with a default has a key of its own, and the table has no name 
   const names = PRETRAIN_FLAGS.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
   const withDefault = PRETRAIN_FLAGS.filter((flag) => flag.default !== undefined).map(({ name }) => configKey(name));
-  assert.deepEqual(new Set(Object.keys(config)), new Set([...withDefault, 'numNodes', 'nprocPerNode']));
+  assert.deepEqual(
+    new Set(Object.keys(config)),
+    new Set([...withDefault, 'rowsPerMicroBatch', 'numNodes', 'nprocPerNode']),
+  );
 });
 
 test('flags win over the recipe, the recipe over defaults; hyphens and underscores are the same', async () => {
@@ -117,7 +120,7 @@ test('left-over micro-batches are passed over; an epoch without a step is refuse
   assert.deepEqual([plan.batchesPerEpoch, plan.stepsPerEpoch, plan.leftOverBatches, plan.totalSteps], [10, 3, 1, 6]);
   assert.throws(
     () => planPretrain(config, 8 * 2),
-    /an epoch has no step: 16 samples make 2 micro-batches of 2 x 4 rows/,
+    /an epoch has no step: 16 samples make 2 micro-batches of 8 rows \(2 x 4\)/,
   );
   const { config: long } = await resolve({ 'warmup-steps': 1000, 'batch-size': 4, epochs: 2 });
   assert.throws(() => planPretrain(long, 80), /--warmup-steps 1000 is longer than the run of 20 steps/);
@@ -147,4 +150,22 @@ test('a run folder takes the same run again, and refuses another', async (contex
   const before = readFileSync(path.join(folder, 'config.json'), 'utf8');
   await assert.rejects(writeRunConfig(other.config, other.hash), /another run \(lr 0.001 -> 0.002, seed 0 -> 1\)/);
   assert.equal(readFileSync(path.join(folder, 'config.json'), 'utf8'), before);
+});
+
+test('rows of a micro-batch are spread as evenly as can be, and fewer rows than workers are refused', async () => {
+  const rowsOn = async (nprocPerNode: number, rows: number, flags: Record<string, unknown> = {}) => {
+    const { config } = await resolvePretrainConfig({
+      flags: { 'rows-per-micro-batch': rows, ...flags },
+      launch: { numNodes: 1, nprocPerNode },
+      cwd: '.',
+    });
+    return rowsOfRanks(config);
+  };
+  assert.deepEqual(await rowsOn(3, 8), [3, 3, 2]);
+  assert.deepEqual(await rowsOn(5, 7), [2, 2, 1, 1, 1]);
+  assert.deepEqual(await rowsOn(4, 4, { sampler: 'torch' }), [1, 1, 1, 1]);
+  assert.equal(describeRows([3, 3, 2]), '2 x 3 + 1 x 2');
+  assert.equal(describeRows([4, 4]), '2 x 4');
+  await assert.rejects(rowsOn(5, 4), /4 rows per micro-batch are too few for 5 workers.*start at most 4 workers/);
+  await assert.rejects(rowsOn(3, 8, { sampler: 'torch' }), /--sampler torch .* 8 rows .* cannot be divided among 3/);
 });

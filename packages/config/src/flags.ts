@@ -106,6 +106,7 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     count('warmup-steps', 0, 'steps of warm-up instead, when above 0'),
     count('start-epoch', 0, 'accepted; a run continues where its folder says'),
     count('batch-size', 64, 'rows per worker and micro-batch', { min: 1 }),
+    count('rows-per-micro-batch', undefined, 'rows over all workers instead, spread as evenly as can be', size),
     count('update-freq', 1, 'micro-batches per optimizer step', { min: 1 }),
     real('lr', 3e-3, 'peak learning rate, used as given'),
     real('lr-start', 1e-6, 'learning rate at the start of the warm-up'),

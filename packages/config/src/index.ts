@@ -9,8 +9,8 @@ export {
 } from './bench-comm.js';
 export { commandLineOf } from './command-line.js';
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
-export { checkpointBytes, describePlan, type Plan, planPretrain } from './plan.js';
+export { checkpointBytes, describePlan, describeRows, type Plan, planPretrain, rowsOfRanks } from './plan.js';
 export { parseRecipe, readFlagFile, readRecipe } from './recipe.js';
 export { modelOf, type ResolvedConfig, type RunConfig, resolvePretrainConfig } from './run-config.js';
-export { readRunConfig, writeRunConfig } from './run-folder.js';
+export { continueRun, readRunConfig, writeRunConfig } from './run-folder.js';
 export { checkValue } from './values.js';

@@ -17,19 +17,32 @@ export interface Plan {
   readonly warmupSteps: number;
 }
 
+/** Rows of a micro-batch on each rank: they differ by at most one, and the first ranks have more. Pure. */
+export function rowsOfRanks({ rowsPerMicroBatch: rows, numNodes, nprocPerNode }: RunConfig): number[] {
+  const worldSize = numNodes * nprocPerNode;
+  return Array.from({ length: worldSize }, (_, rank) => Math.ceil((rows - rank) / worldSize));
+}
+
+/** `4 x 16`, or where they differ `2 x 11 + 1 x 10`. */
+export function describeRows(rows: readonly number[]): string {
+  const [most, least] = [rows[0]!, rows.at(-1)!];
+  const many = rows.filter((count) => count === most).length;
+  return most === least ? `${rows.length} x ${most}` : `${many} x ${most} + ${rows.length - many} x ${least}`;
+}
+
 /** @throws SlipError `config` when an epoch has no step, naming the numbers and flags */
 export function planPretrain(config: RunConfig, datasetSize: number): Plan {
   const worldSize = config.numNodes * config.nprocPerNode;
-  const rows = worldSize * config.batchSize;
+  const rows = config.rowsPerMicroBatch;
   const batchesPerEpoch =
     config.sampler === 'torch'
-      ? Math.floor(Math.ceil(datasetSize / worldSize) / config.batchSize)
+      ? Math.floor(Math.ceil(datasetSize / worldSize) / (rows / worldSize))
       : Math.floor(datasetSize / rows);
   const stepsPerEpoch = Math.floor(batchesPerEpoch / config.updateFreq);
   if (stepsPerEpoch === 0) {
     throw new SlipError(
       'config',
-      `an epoch has no step: ${datasetSize} samples make ${batchesPerEpoch} micro-batches of ${worldSize} x ${config.batchSize} rows, ` +
+      `an epoch has no step: ${datasetSize} samples make ${batchesPerEpoch} micro-batches of ${rows} rows (${describeRows(rowsOfRanks(config))}), ` +
         `and --update-freq ${config.updateFreq} needs at least as many; lower --update-freq or --batch-size`,
     );
   }
@@ -82,7 +95,7 @@ export function describePlan(config: RunConfig, dataset?: { readonly size: numbe
     ['dataset', `${config.dataset}, ${thousands(dataset.size)} samples (${dataset.source})`],
     [
       'global batch',
-      `${thousands(plan.globalBatch)} = ${worldSize} ranks x batch-size ${config.batchSize} x update-freq ${config.updateFreq}`,
+      `${thousands(plan.globalBatch)} = ${describeRows(rowsOfRanks(config))} rows x update-freq ${config.updateFreq}`,
     ],
     [
       'steps',

@@ -36,6 +36,8 @@ export interface RunConfig {
   readonly warmupSteps: number;
   readonly startEpoch: number;
   readonly batchSize: number;
+  /** Over all ranks: `batchSize` times ranks unless given, or what the run that is continued has. */
+  readonly rowsPerMicroBatch: number;
   readonly updateFreq: number;
   readonly lr: number;
   readonly lrStart: number;
@@ -97,7 +99,9 @@ export async function resolvePretrainConfig(input: {
     if (flag === undefined) throw unknownFlag(name);
     values[configKey(flag.name)] = checkValue(flag, raw, `--${flag.name}`);
   }
-  const config = { ...values, ...input.launch } as unknown as RunConfig;
+  const { numNodes, nprocPerNode } = input.launch;
+  const rowsPerMicroBatch = (values.rowsPerMicroBatch ?? Number(values.batchSize) * numNodes * nprocPerNode) as number;
+  const config = { ...values, rowsPerMicroBatch, ...input.launch } as unknown as RunConfig;
   checkTogether(config);
   const given = new Set([...Object.keys(recipe), ...Object.keys(input.flags).map((name) => name.replaceAll('_', '-'))]);
   return { config, hash: hashConfig(config), notices: notices(config), warnings: warnings(config, given) };
@@ -108,13 +112,15 @@ export function modelOf(config: RunConfig): ModelConfig {
   return resolveModel(config.model, config);
 }
 
-function checkTogether(config: RunConfig): void {
+/** What only makes sense together. @throws SlipError `config` or `unsupported` naming the flags */
+export function checkTogether(config: RunConfig): void {
   if (!MODEL_NAMES.includes(config.model)) {
     const nearest = nearestName(config.model.toUpperCase(), MODEL_NAMES);
     const hint = nearest === undefined ? `there are ${MODEL_NAMES.join(', ')}` : `did you mean ${nearest}?`;
     throw new SlipError('config', `--model ${config.model} is not known; ${hint}`);
   }
   modelOf(config);
+  checkRows(config);
   if (config.device !== 'cpu' && config.device !== 'auto') {
     throw new SlipError('unsupported', `--device ${config.device} is not there yet; use --device cpu`);
   }
@@ -135,6 +141,23 @@ function checkTogether(config: RunConfig): void {
   }
   if (config.startEpoch >= config.epochs) {
     throw new SlipError('config', `--start-epoch ${config.startEpoch} is not below --epochs ${config.epochs}`);
+  }
+}
+
+function checkRows({ rowsPerMicroBatch: rows, numNodes, nprocPerNode, sampler }: RunConfig): void {
+  const worldSize = numNodes * nprocPerNode;
+  if (rows < worldSize) {
+    throw new SlipError(
+      'config',
+      `${rows} rows per micro-batch are too few for ${worldSize} workers, which need one each; start at most ${rows} workers`,
+    );
+  }
+  if (sampler === 'torch' && rows % worldSize !== 0) {
+    throw new SlipError(
+      'config',
+      `--sampler torch gives all workers as many rows, and ${rows} rows per micro-batch cannot be divided among ${worldSize}; ` +
+        'use a number of workers that divides them, or --sampler slip',
+    );
   }
 }
 

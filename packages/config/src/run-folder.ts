@@ -2,8 +2,31 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
-import { identityOf } from './identity.js';
-import type { RunConfig } from './run-config.js';
+import { hashConfig, identityOf } from './identity.js';
+import { describeRows, rowsOfRanks } from './plan.js';
+import { checkTogether, type ResolvedConfig, type RunConfig } from './run-config.js';
+
+/**
+ * A run keeps its micro-batches: started again with the same `--batch-size` on another number of ranks, it has the rows that
+ * its folder says, spread over these ranks. Anything else is left as it is.
+ * @throws SlipError `config` when they cannot be spread; `data` when the folder cannot be read
+ */
+export async function continueRun(resolved: ResolvedConfig): Promise<ResolvedConfig> {
+  const { config } = resolved;
+  const earlier = (await readIfThere(path.join(config.outputDir, 'config.json')))?.config;
+  const rows = earlier?.rowsPerMicroBatch;
+  const ranksOf = ({ numNodes, nprocPerNode }: RunConfig) => numNodes * nprocPerNode;
+  const isSpreadAnew =
+    rows !== undefined &&
+    rows !== config.rowsPerMicroBatch &&
+    config.rowsPerMicroBatch === config.batchSize * ranksOf(config) &&
+    earlier?.batchSize === config.batchSize;
+  if (!isSpreadAnew) return resolved;
+  const continued = { ...config, rowsPerMicroBatch: rows };
+  checkTogether(continued);
+  const notice = `the run keeps its ${rows} rows per micro-batch: ${describeRows(rowsOfRanks(continued))} on ${ranksOf(config)} workers`;
+  return { ...resolved, config: continued, hash: hashConfig(continued), notices: [...resolved.notices, notice] };
+}
 
 /**
  * Writes the configuration, or leaves an equal one.

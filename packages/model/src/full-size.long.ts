@@ -25,9 +25,8 @@ for (const name of MODEL_NAMES) {
       expAvgSq: new Float32Array(params.length),
     };
     const step = trainStep(model, {
-      batchSize: rows,
+      rows: [rows],
       rank: 0,
-      worldSize: 1,
       gather: 'full',
       sslScale: 1,
       sslTemp: 0.1,

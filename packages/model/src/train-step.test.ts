@@ -1,5 +1,5 @@
 // Whole models against PyTorch (test/golden/gradients.json): losses, gradients, batch statistics, ten optimizer steps, and
-// the same on two ranks.
+// the same on ranks with equal and unequal rows.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createEagerExecutor, createOnnxExecutor, type StepExecutor } from '@slip/engine';
@@ -25,9 +25,8 @@ const GRADIENT_TOLERANCE = 1e-4;
 const NORM_FLOOR = 5e-2;
 
 const single: TrainStepOptions = {
-  batchSize: golden.batch,
+  rows: [golden.batch],
   rank: 0,
-  worldSize: 1,
   gather: 'full',
   sslScale: 1,
   sslTemp: 0.1,
@@ -107,25 +106,40 @@ for (const family of FAMILIES) {
     await executor.close();
   });
 
-  test(`${family}: two ranks with half the rows each give the same mean gradient`, async () => {
-    const { executors, grads } = await runTwoRanks(family, 'full');
-    const mean = grads[0].map((value, i) => (value + grads[1][i]) / 2);
-    assertGradients(family, mean, 'two ranks');
-    const loss = (executors[0].output('loss')[0] + executors[1].output('loss')[0]) / 2;
-    assertClose(loss, golden.families[family].first.loss, 1e-5, 'mean loss');
-  });
+  for (const rows of [
+    [4, 4],
+    [5, 3],
+    [1, 5, 2],
+  ]) {
+    test(`${family}: ranks with ${rows.join(' + ')} rows give the same losses, gradients and statistics`, async () => {
+      const { executors, grads } = await runOnRanks(family, rows, 'full');
+      const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / rows.length;
+      const gradient = grads[0].map((_, i) => mean(grads.map((own) => own[i])));
+      assertGradients(family, gradient, `ranks of ${rows} rows`);
+      for (const [name, value] of Object.entries(golden.families[family].first)) {
+        assertClose(mean(executors.map((executor) => executor.output(name)[0])), value, 1e-5, name);
+      }
+      if (family !== 'CLIP') for (const executor of executors) assertRunningStatistics(executor, family);
+    });
+  }
 }
 
 test('query-only gathering keeps the loss and changes the gradient, as the original does', async () => {
-  const full = await runTwoRanks('CLIP', 'full');
-  const queryOnly = await runTwoRanks('CLIP', 'query-only');
+  const full = await runOnRanks('CLIP', [4, 4], 'full');
+  const queryOnly = await runOnRanks('CLIP', [4, 4], 'query-only');
   assert.equal(queryOnly.executors[0].output('loss')[0], full.executors[0].output('loss')[0]);
   assert.ok(relativeError(queryOnly.grads[0], full.grads[0]) > 0.1);
 });
 
 test('running statistics advance per view, with the unbiased variance', async () => {
-  const { model, executor } = await build('onnx', 'SLIP');
+  const { executor } = await build('onnx', 'SLIP');
   await executor.run();
+  assertRunningStatistics(executor, 'SLIP');
+  await executor.close();
+});
+
+function assertRunningStatistics(executor: StepExecutor, family: Family): void {
+  const model = goldenModel(family);
   const { entries } = stateLayout(model);
   const buffers = initialiseBuffers(model);
   const tracked = updateRunningStatistics(buffers, entries, (name) => executor.output(name) as Float32Array, {
@@ -133,31 +147,32 @@ test('running statistics advance per view, with the unbiased variance', async ()
     batchesTracked: 0,
   });
   assert.equal(tracked, 2);
-  for (const [name, expected] of Object.entries(golden.families.SLIP.running!)) {
+  for (const [name, expected] of Object.entries(golden.families[family].running!)) {
     const { offset, size } = entries.find((entry) => entry.name === name)!;
     assert.ok(relativeError(buffers.subarray(offset, offset + size), expected) < 1e-5, name);
   }
-  await executor.close();
-});
+}
 
-async function runTwoRanks(family: Family, gather: 'full' | 'query-only') {
+/** Ranks take the rows of the golden batch one after another. */
+async function runOnRanks(family: Family, rows: readonly number[], gather: 'full' | 'query-only') {
   const model = goldenModel(family);
-  const collectives = localCollectives(2);
+  const collectives = localCollectives(rows.length);
   const grads: Float32Array[] = [];
   const executors: StepExecutor[] = [];
-  for (let rank = 0; rank < 2; rank++) {
-    const step = trainStep(model, { ...single, batchSize: golden.batch / 2, rank, worldSize: 2, gather });
+  let firstRow = 0;
+  for (let rank = 0; rank < rows.length; rank++) {
+    const step = trainStep(model, { ...single, rows, rank, gather });
     const params = goldenParameters(model);
     grads.push(new Float32Array(params.length));
     const bindings = bindArenas(model, params, grads[rank]);
     const executor = await createOnnxExecutor(step, {
-      rank,
-      worldSize: 2,
+      ...{ rank, worldSize: rows.length, rows },
       threads: 1,
       collectives: collectives[rank],
       ...bindings,
     });
-    feedGoldenRows(step, executor, rank);
+    feedGoldenRows(step, executor, firstRow);
+    firstRow += rows[rank];
     executors.push(executor);
   }
   await Promise.all(executors.map((executor) => executor.run()));

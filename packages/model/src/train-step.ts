@@ -1,6 +1,6 @@
 // The training step of each family: views in, losses, gradients and batch statistics out, written once in tfjs.
 import { type StepDefinition, type TensorSpec, tf, valueAndGradients } from '@slip/engine';
-import { type ContrastiveLoss, clipLoss, type Gather, type RowPlacement } from './losses/clip-loss.js';
+import { type ContrastiveLoss, clipLoss, type Gather, type RowPlacement, totalRows } from './losses/clip-loss.js';
 import { simclrLoss } from './losses/simclr-loss.js';
 import type { ModelConfig } from './models.js';
 import { type Parameters, parametersOf } from './parameters.js';
@@ -10,10 +10,6 @@ import { textFeatures } from './towers/text-transformer.js';
 import { hasBatchStatistics, visionFeatures } from './towers/vision-tower.js';
 
 export interface TrainStepOptions extends RowPlacement {
-  /** Rows per rank. */
-  readonly batchSize: number;
-  readonly rank: number;
-  readonly worldSize: number;
   readonly gather: Gather;
   /** Weight of the SSL loss in SLIP. */
   readonly sslScale: number;
@@ -28,13 +24,14 @@ type Tensors = Record<string, tf.Tensor>;
  *
  * Outputs: `grad/<name>` for each parameter, of this rank's loss plus what other ranks' losses owe to its rows, so that the
  * mean over ranks is the gradient of the global loss; `loss`, `clip_loss`, `clip_acc`, `ssl_loss`, `ssl_acc` as the family
- * has them; `bn/<module>/<view>/mean` and `.../variance` of the global batch.
+ * has them, weighted likewise where ranks have different numbers of rows: their mean over ranks is that over all rows;
+ * `bn/<module>/<view>/mean` and `.../variance` of the global batch.
  */
 export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDefinition {
   const names = parameterNames(model);
   return {
     name: `train ${model.name}`,
-    inputs: [...parameterInputs(model), ...viewInputs(model, options.batchSize)],
+    inputs: [...parameterInputs(model), ...viewInputs(model, options.rows[options.rank])],
     fn(inputs) {
       const variables = Object.fromEntries(names.map((name) => [name, inputs[`param/${name}`]]));
       const { results, gradients } = valueAndGradients(variables, (tensors) =>
@@ -82,17 +79,26 @@ function forward(
   const views = ['image', 'aug1', 'aug2'].filter((view) => inputs[view] !== undefined);
   const features = towerFeatures(model, params, views, inputs);
   const outputs: Tensors = {};
-  const clip = model.text === undefined ? undefined : clipPart(model, params, features.image, inputs.tokens, options);
+  const clip =
+    model.text === undefined
+      ? undefined
+      : weighted(clipPart(model, params, features.image, inputs.tokens, options), options);
   if (clip !== undefined) {
     outputs.clip_loss = clip.loss;
     outputs.clip_acc = clip.accuracy;
   }
-  const ssl = model.ssl === undefined ? undefined : sslPart(params, features, options, outputs);
+  const ssl = model.ssl === undefined ? undefined : weighted(sslPart(params, features, options, outputs), options);
   if (ssl !== undefined) {
     outputs.ssl_loss = ssl.loss;
     outputs.ssl_acc = ssl.accuracy;
   }
   return { ...outputs, loss: totalLoss(clip, ssl, options.sslScale) };
+}
+
+/** Means over local rows become this rank's part of a mean over all rows. */
+function weighted({ loss, accuracy }: ContrastiveLoss, { rank, rows }: RowPlacement): ContrastiveLoss {
+  const weight = (rows[rank] * rows.length) / totalRows({ rows });
+  return weight === 1 ? { loss, accuracy } : { loss: tf.mul(loss, weight), accuracy: tf.mul(accuracy, weight) };
 }
 
 /** SLIP adds the two (reference 3.3); the others have one. */

@@ -58,7 +58,7 @@ async function runLoss(worldSize: number, keys: [number, number], loss: 'simclr'
   const collectives = localCollectives(worldSize);
   const results = await Promise.all(
     collectives.map(async (own, rank) => {
-      const executor = await createOnnxExecutor(lossStep(loss, batchSize, rank), {
+      const executor = await createOnnxExecutor(lossStep(loss, new Array<number>(worldSize).fill(batchSize), rank), {
         rank,
         worldSize,
         threads: 1,
@@ -85,8 +85,8 @@ async function runLoss(worldSize: number, keys: [number, number], loss: 'simclr'
   };
 }
 
-function lossStep(kind: 'simclr' | Gather, batchSize: number, rank: number): StepDefinition {
-  const shape = [batchSize, COLUMNS];
+function lossStep(kind: 'simclr' | Gather, rows: readonly number[], rank: number): StepDefinition {
+  const shape = [rows[rank], COLUMNS];
   return {
     name: 'loss',
     inputs: [
@@ -95,7 +95,7 @@ function lossStep(kind: 'simclr' | Gather, batchSize: number, rank: number): Ste
       { name: 'scale', shape: [], dtype: 'float32' },
     ],
     fn({ a, b, scale }) {
-      const placement = { rank, batchSize };
+      const placement = { rank, rows };
       const { results, gradients } = valueAndGradients({ a, b, scale }, (v) => {
         const { loss, accuracy } =
           kind === 'simclr' ? simclrLoss(v.a, v.b, placement, 0.1) : clipLoss(v.a, v.b, v.scale, placement, kind);

@@ -40,7 +40,7 @@ export function createCheckpointer(options: {
         const saved = await saveTrainState(folder, state, config, {
           epoch: Math.floor(state.step / plan.stepsPerEpoch),
           batchInEpoch: (state.step % plan.stepsPerEpoch) * config.updateFreq,
-          globalBatch: config.batchSize * group.worldSize,
+          globalBatch: config.rowsPerMicroBatch,
           configHash: options.configHash,
         });
         log.info(

@@ -28,8 +28,8 @@ export async function timed<T>(clock: CollectiveClock, work: () => Promise<T>): 
 /** The group's collectives as the engine wants them, with their time added to `clock`. */
 export function timedCollectives(group: ProcessGroup, clock: CollectiveClock): StepCollectives {
   return {
-    allGather: (input, output) => timed(clock, () => group.allGather(input, output)),
-    reduceScatter: (input, output) => timed(clock, () => group.reduceScatter(input, output)),
+    allGather: (input, output, lengths) => timed(clock, () => group.allGather(input, output, lengths)),
+    reduceScatter: (input, output, lengths) => timed(clock, () => group.reduceScatter(input, output, lengths)),
     allReduce: (buffer) => timed(clock, () => group.allReduce(buffer)),
   };
 }

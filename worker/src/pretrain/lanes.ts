@@ -17,21 +17,20 @@ export interface Lane {
 
 /** Virtual ranks of a world, and which of them this rank runs. */
 export interface LanePlan {
-  /** World size of the traced step. */
-  readonly virtualRanks: number;
+  /** Rows of each virtual rank; as many as the world of the traced step has. */
+  readonly rows: readonly number[];
   readonly first: number;
   readonly count: number;
-  /** Rows of one virtual rank. */
-  readonly rows: number;
 }
 
 /**
  * @param shards virtual ranks; 0 for one on each rank
+ * @param rows of a micro-batch on each rank
  * @throws SlipError `config` when they cannot be divided among the ranks, or the rows among them
  */
-export function planLanes(shards: number, group: { rank: number; worldSize: number }, batchSize: number): LanePlan {
-  const { rank, worldSize } = group;
-  if (shards === 0) return { virtualRanks: worldSize, first: rank, count: 1, rows: batchSize };
+export function planLanes(shards: number, rank: number, rows: readonly number[]): LanePlan {
+  if (shards === 0) return { rows, first: rank, count: 1 };
+  const worldSize = rows.length;
   const isPowerOfTwo = (value: number) => value > 0 && (value & (value - 1)) === 0;
   const count = shards / worldSize;
   if (!isPowerOfTwo(shards) || !isPowerOfTwo(worldSize) || count < 1) {
@@ -41,14 +40,15 @@ export function planLanes(shards: number, group: { rank: number; worldSize: numb
         `${shards} shards`,
     );
   }
-  if (batchSize % count !== 0) {
+  const total = rows.reduce((sum, own) => sum + own, 0);
+  if (total % shards !== 0) {
     throw new SlipError(
       'config',
-      `--reduce invariant: ${worldSize * batchSize} rows per micro-batch cannot be divided among ${shards} shards; choose ` +
-        `--batch-size as a multiple of ${count}, or fewer --reduce-shards`,
+      `--reduce invariant: ${total} rows per micro-batch cannot be divided among ${shards} shards; choose ` +
+        '--batch-size so that they can, or fewer --reduce-shards',
     );
   }
-  return { virtualRanks: shards, first: rank * count, count, rows: batchSize / count };
+  return { rows: new Array<number>(shards).fill(total / shards), first: rank * count, count };
 }
 
 /**

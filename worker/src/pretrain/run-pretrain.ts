@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
-import { modelOf, type Plan, planPretrain, type RunConfig } from '@slip/config';
+import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
 import { createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
@@ -49,7 +49,8 @@ async function pretrain(
     const validation = await prepareValidation({ config, model, group, threads, log, required: config.evaluate });
     if (config.evaluate) return await evaluateOnly(context, model, group, validation!);
 
-    const lanePlan = planLanes(config.reduce === 'invariant' ? config.reduceShards : 0, group, config.batchSize);
+    const shards = config.reduce === 'invariant' ? config.reduceShards : 0;
+    const lanePlan = planLanes(shards, group.rank, rowsOfRanks(config));
     const loaders: TrainLoader[] = [];
     for (let lane = 0; lane < lanePlan.count; lane++) {
       const loader = await createTrainLoader(loaderOptions(config, model, lanePlan, lane));
@@ -120,7 +121,7 @@ async function restore({ config, log }: PretrainContext, state: TrainState, grou
     return undefined;
   }
   if (config.evaluate) await restoreModel(checkpoint, state);
-  else await restoreTrainState(checkpoint, state, config.batchSize * group.worldSize);
+  else await restoreTrainState(checkpoint, state, config.rowsPerMicroBatch);
   if (group.rank === 0) log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
   return own;
 }
@@ -137,7 +138,7 @@ async function evaluateOnly(
   return 'completed';
 }
 
-function loaderOptions(config: RunConfig, model: ModelConfig, { first, virtualRanks, rows }: LanePlan, lane: number) {
+function loaderOptions(config: RunConfig, model: ModelConfig, { first, rows }: LanePlan, lane: number) {
   const views = {
     CLIP: ['image', 'tokens'] as const,
     SIMCLR: ['aug1', 'aug2'] as const,
@@ -148,9 +149,8 @@ function loaderOptions(config: RunConfig, model: ModelConfig, { first, virtualRa
     views: views[model.family],
     imageSize: model.vision.imageSize,
     contextLength: model.text?.contextLength ?? 0,
-    batchSize: rows,
     rank: first + lane,
-    worldSize: virtualRanks,
+    rows,
     seed: config.seed,
     sampler: config.sampler,
     truncate: config.truncate,
@@ -208,12 +208,12 @@ interface LaneStep {
 
 function compileTrainStep(
   { model, config, state, microGrads, collectives, threads }: LaneStep,
-  { first, virtualRanks: worldSize, rows: batchSize }: LanePlan,
+  { first, rows }: LanePlan,
   lane: number,
 ): Promise<StepExecutor> {
   const { gather, sslScale, sslTemp } = config;
   const rank = first + lane;
-  const step = trainStep(model, { batchSize, rank, worldSize, gather, sslScale, sslTemp });
+  const step = trainStep(model, { rank, rows, gather, sslScale, sslTemp });
   const inputs: Record<string, Float32Array> = {};
   const outputs: Record<string, Float32Array> = {};
   for (const entry of state.entries) {
@@ -221,7 +221,7 @@ function compileTrainStep(
     inputs[`param/${entry.name}`] = tensorView(state, state.params, entry.name);
     outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
   }
-  return createOnnxExecutor(step, { rank, worldSize, threads, collectives, inputs, outputs });
+  return createOnnxExecutor(step, { rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs });
 }
 
 function metricNames(model: ModelConfig): readonly string[] {
@@ -233,7 +233,7 @@ function metricNames(model: ModelConfig): readonly string[] {
 }
 
 function announce(
-  { config, environment, log }: PretrainContext,
+  { config, log }: PretrainContext,
   model: ModelConfig,
   plan: Plan,
   state: TrainState,
@@ -241,7 +241,7 @@ function announce(
   compileMs: number,
 ): void {
   log.info(
-    `${model.name}: ${countParameters(model).toLocaleString('en')} parameters, ${environment.worldSize} ranks x ${config.batchSize} rows ` +
+    `${model.name}: ${countParameters(model).toLocaleString('en')} parameters, ${describeRows(rowsOfRanks(config))} rows ` +
       `x update-freq ${config.updateFreq} = ${plan.globalBatch}; ${plan.stepsPerEpoch} steps per epoch, ${plan.totalSteps} in all`,
   );
   const [{ executor }] = lanes;

@@ -60,7 +60,7 @@ export async function restoreTrainState(checkpoint: Checkpoint, state: TrainStat
     throw new SlipError(
       'checkpoint',
       `${checkpoint.path} was written with ${facts.globalBatch} rows per micro-batch over all ranks, this run has ` +
-        `${globalBatch}; negatives and batch norm depend on it: choose --batch-size so that ranks x batch-size is ${facts.globalBatch}`,
+        `${globalBatch}; negatives and batch norm depend on it: pass --rows-per-micro-batch ${facts.globalBatch}`,
     );
   }
   await restoreTensors(checkpoint, 'model', modelTensors(state));

@@ -111,7 +111,7 @@ test('a loss that is not finite leaves the parameters as they were and names the
 });
 
 function compile(state: TrainState, grads: Float32Array) {
-  const step = trainStep(model, { batchSize: BATCH, rank: 0, worldSize: 1, gather: 'full', sslScale: 1, sslTemp: 0.1 });
+  const step = trainStep(model, { rows: [BATCH], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
   const inputs: Record<string, Float32Array> = {};
   const outputs: Record<string, Float32Array> = {};
   for (const { name, kind } of state.entries) {

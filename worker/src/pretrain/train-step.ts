@@ -108,7 +108,7 @@ function updateStatistics(parts: TrainStepParts, batchesTracked: number): number
     parts.state.buffers,
     parts.state.entries,
     (name) => parts.lanes[0].executor.output(name) as Float32Array,
-    { globalRows: parts.config.batchSize * parts.group.worldSize, batchesTracked },
+    { globalRows: parts.config.rowsPerMicroBatch, batchesTracked },
   );
 }
 

@@ -97,9 +97,9 @@ function testFigures(config: RunConfig, validated: ValidationResult | undefined)
 }
 
 function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void {
-  const { config, plan, state, group } = parts;
+  const { config, plan, state } = parts;
   const iteration = (state.step - 1) % plan.stepsPerEpoch;
-  const images = config.batchSize * group.worldSize * config.updateFreq;
+  const images = config.rowsPerMicroBatch * config.updateFreq;
   const record = {
     step: state.step,
     epoch: Math.floor((state.step - 1) / plan.stepsPerEpoch),

@@ -17,7 +17,7 @@ import { createTrainLoader, type TrainBatch, type TrainLoaderOptions } from './t
 
 const COUNT = 13;
 let folder: string;
-let options: Omit<TrainLoaderOptions, 'rank' | 'worldSize' | 'batchSize' | 'workers'>;
+let options: Omit<TrainLoaderOptions, 'rank' | 'rows' | 'workers'>;
 
 before(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'slip-loader-'));
@@ -53,7 +53,7 @@ async function read(worldSize: number, workers: number, positions: [number, numb
   const batches = [];
   const loaders = await Promise.all(
     Array.from({ length: worldSize }, (_, rank) =>
-      createTrainLoader({ ...options, rank, worldSize, workers, batchSize: 4 / worldSize }),
+      createTrainLoader({ ...options, rank, workers, rows: new Array<number>(worldSize).fill(4 / worldSize) }),
     ),
   );
   for (const [epoch, batch] of positions) {
@@ -91,7 +91,7 @@ test('0, 1 and 4 threads and 1 and 2 ranks give the same rows', async () => {
 
 test('a loader goes on into the next epoch, and from a position as if it had come there', async () => {
   const expected = await read(1, 0, POSITIONS);
-  const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers: 1, batchSize: 4 });
+  const loader = await createTrainLoader({ ...options, rank: 0, workers: 1, rows: [4] });
   assert.equal(loader.batchesPerEpoch, 3);
   for (let i = 0; i < 4; i++) {
     const batch = await loader.next();
@@ -108,7 +108,7 @@ test('an unreadable image is named, or replaced by the next sample and counted',
   context.after(() => writeFileSync(bad, whole));
   writeFileSync(bad, 'no picture');
   for (const workers of [0, 1]) {
-    const failing = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers, batchSize: 13 });
+    const failing = await createTrainLoader({ ...options, rank: 0, workers, rows: [13] });
     await assert.rejects(
       failing.next(),
       /000000000004.jpg cannot be read: .*; repair it, or pass --bad-samples replace/,
@@ -122,9 +122,8 @@ test('an unreadable image is named, or replaced by the next sample and counted',
       ...options,
       badSamples: 'replace',
       rank: 0,
-      worldSize: 1,
       workers,
-      batchSize: 13,
+      rows: [13],
     });
     await replacing.next();
     assert.equal(replacing.replacedSamples, 1);
@@ -134,7 +133,7 @@ test('an unreadable image is named, or replaced by the next sample and counted',
 
 test('a closed loader rejects what is awaited and what is asked for later', async () => {
   for (const workers of [0, 1]) {
-    const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers, batchSize: 4 });
+    const loader = await createTrainLoader({ ...options, rank: 0, workers, rows: [4] });
     const awaited = assert.rejects(loader.next(), /closed while a batch was awaited/);
     await loader.close();
     await awaited;
@@ -181,7 +180,7 @@ test('a seek to where the loader is keeps its prefetch, any other drops it', asy
     [[2, 0], false],
   ] as const) {
     writeFileSync(file, 'no picture');
-    const loader = await createTrainLoader({ ...options, rank: 0, worldSize: 1, workers: 0, batchSize: 4 });
+    const loader = await createTrainLoader({ ...options, rank: 0, workers: 0, rows: [4] });
     await loader.next();
     await setTimeout(300);
     writeFileSync(file, whole);
@@ -268,10 +267,7 @@ test('a set that cannot be read says why', async () => {
   }
   await assert.rejects(openDataset({ ...coco, root: '/nowhere' }), /there is no folder \/nowhere\/train2017/);
   await assert.rejects(openDataset({ ...coco, dataset: 'yfcc15m' }), /yfcc15m cannot be read yet/);
-  await assert.rejects(
-    createTrainLoader({ ...options, rank: 0, worldSize: 2, workers: 0, batchSize: 7 }),
-    /has 13 samples, too few/,
-  );
+  await assert.rejects(createTrainLoader({ ...options, rank: 0, workers: 0, rows: [7, 7] }), /has 13 samples, too few/);
 });
 
 test('evaluation meets every image once on 1, 2 and 3 ranks', async () => {

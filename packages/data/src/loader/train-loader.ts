@@ -8,10 +8,9 @@ import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
 
 export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes'> {
   readonly dataset: DatasetLocation;
-  /** Rows per rank. */
-  readonly batchSize: number;
   readonly rank: number;
-  readonly worldSize: number;
+  /** Rows of a micro-batch on each rank; equal with the sampler `torch`. */
+  readonly rows: readonly number[];
   readonly sampler: 'slip' | 'torch';
   /** Loader threads, at most the cores of the machine; 0 makes batches in this thread. */
   readonly workers: number;
@@ -47,13 +46,12 @@ export interface TrainLoader {
 /** @throws SlipError `data` when the set cannot be read or is too small for one micro-batch */
 export async function createTrainLoader(options: TrainLoaderOptions): Promise<TrainLoader> {
   const dataset = await openDataset(options.dataset);
-  const { batchSize, worldSize } = options;
   const batchesPerEpoch = countBatches({ ...options, datasetSize: dataset.length });
   if (batchesPerEpoch === 0) {
     throw new SlipError(
       'data',
       `${options.dataset.dataset} at ${options.dataset.root} has ${dataset.length} samples, too few for one micro-batch of ` +
-        `${worldSize} ranks x --batch-size ${batchSize}; lower --batch-size or the number of ranks`,
+        `${options.rows.reduce((sum, rows) => sum + rows, 0)} rows on ${options.rows.length} ranks; lower --batch-size or the number of ranks`,
     );
   }
   const numThreads = Math.min(options.workers, os.availableParallelism());

@@ -6,23 +6,17 @@ export interface SamplerOptions {
   /** `slip`: the samples of a global micro-batch do not depend on the number of ranks. `torch`: DistributedSampler's order. */
   readonly sampler: 'slip' | 'torch';
   readonly datasetSize: number;
-  /** Rows per rank. */
-  readonly batchSize: number;
   readonly rank: number;
-  readonly worldSize: number;
+  /** Rows of a micro-batch on each rank; equal with `torch`. */
+  readonly rows: readonly number[];
   readonly seed: number;
 }
 
 /** Whole micro-batches only: the rest of an epoch is passed over. */
-export function countBatches({
-  sampler,
-  datasetSize,
-  batchSize,
-  worldSize,
-}: Omit<SamplerOptions, 'rank' | 'seed'>): number {
+export function countBatches({ sampler, datasetSize, rows }: Omit<SamplerOptions, 'rank' | 'seed'>): number {
   return sampler === 'torch'
-    ? Math.floor(Math.ceil(datasetSize / worldSize) / batchSize)
-    : Math.floor(datasetSize / (worldSize * batchSize));
+    ? Math.floor(Math.ceil(datasetSize / rows.length) / rows[0])
+    : Math.floor(datasetSize / sum(rows));
 }
 
 /** The order of all samples in an epoch. */
@@ -41,18 +35,23 @@ export function distributedSampler(epoch: number, datasetSize: number, rank: num
 
 /** @returns the samples of micro-batch `batch` on this rank; computes the epoch's order once and keeps it */
 export function createSampler(options: SamplerOptions): (epoch: number, batch: number) => Uint32Array {
-  const { sampler, datasetSize, batchSize, rank, worldSize, seed } = options;
+  const { sampler, datasetSize, rank, rows, seed } = options;
+  const before = sum(rows.slice(0, rank));
   let orderOf = -1;
   let order: Uint32Array = new Uint32Array();
   return (epoch, batch) => {
     if (orderOf !== epoch) {
       order =
         sampler === 'torch'
-          ? distributedSampler(epoch, datasetSize, rank, worldSize)
+          ? distributedSampler(epoch, datasetSize, rank, rows.length)
           : slipOrder(seed, epoch, datasetSize);
       orderOf = epoch;
     }
-    const start = sampler === 'torch' ? batch * batchSize : (batch * worldSize + rank) * batchSize;
-    return order.slice(start, start + batchSize);
+    const start = sampler === 'torch' ? batch * rows[rank] : batch * sum(rows) + before;
+    return order.slice(start, start + rows[rank]);
   };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

@@ -28,7 +28,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
  * @throws SlipError `unsupported` as `traceStep`; `internal` when bound memory does not fit or collectives are missing
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
-  const traced = traceStep(step, { rank: options.rank, worldSize: options.worldSize });
+  const { rank, worldSize, rows } = options;
+  const traced = traceStep(step, { rank, worldSize, ...(rows === undefined ? {} : { rows }) });
   const { collectives } = options;
   if (traced.collectives.length > 0 && collectives === undefined) {
     throw new SlipError(
@@ -107,7 +108,8 @@ function bindWork(node: GraphNode, memory: StepMemory): Work {
   const inputs = node.inputs.map((value) => memory.array(value));
   const outputs = node.outputs.map((value) => memory.array(value));
   const { kernel } = node;
-  if (kernel.place === 'wire') return (collectives) => runCollective(kernel, collectives, inputs[0]!, outputs[0]!);
+  if (kernel.place === 'wire')
+    return (collectives) => runCollective(kernel, collectives, inputs[0]!, outputs[0]!, node.attrs);
   invariant(kernel.place === 'host', `${kernel.name} runs between segments`);
   const run: HostKernel['run'] = kernel.run;
   return () => run(inputs, outputs, { inputs: node.inputs, outputs: node.outputs }, node.attrs);
@@ -118,10 +120,11 @@ function runCollective(
   collectives: StepCollectives | undefined,
   input: TypedArray,
   output: TypedArray,
+  attrs: GraphNode['attrs'],
 ): Promise<void> {
   invariant(collectives !== undefined, 'collectives were given');
   invariant(input instanceof Float32Array && output instanceof Float32Array, 'collectives carry float32');
-  return kernel.run(collectives, input, output);
+  return kernel.run(collectives, input, output, attrs);
 }
 
 /** The memory of every value that is not internal to one segment. */

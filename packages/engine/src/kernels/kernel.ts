@@ -62,7 +62,7 @@ export interface HostTypes {
 /** Talks to the other ranks between two segments of the graph. One input, one output, float32. */
 export interface CollectiveKernel<Attrs = tf.NamedAttrMap> extends KernelBase<Attrs> {
   readonly place: 'wire';
-  run(collectives: StepCollectives, input: Float32Array, output: Float32Array): Promise<void>;
+  run(collectives: StepCollectives, input: Float32Array, output: Float32Array, attrs: Attrs): Promise<void>;
 }
 
 export type Kernel<Attrs = tf.NamedAttrMap> = GraphKernel<Attrs> | HostKernel<Attrs> | CollectiveKernel<Attrs>;

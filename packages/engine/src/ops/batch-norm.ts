@@ -1,5 +1,5 @@
 // Training-mode batch normalisation over the global batch of all ranks; not the running statistics or inference.
-import { gatherRows, sumOverRanks, topology } from '../collectives.js';
+import { gatherRows, rowsOfRanks, sumOverRanks } from '../collectives.js';
 import { tf } from '../tfjs.js';
 import { withGradient, withoutGradient } from './custom-gradient.js';
 
@@ -16,14 +16,15 @@ export interface BatchNormResult {
  * `(x - mean) / sqrt(variance + eps) * gamma + beta` per column, with the statistics of the rows of all ranks. The gradient
  * of `x` is that of the sum of all ranks' losses; those of `gamma` and `beta` are this rank's part.
  *
- * @param x [B, C] float32, the same shape on every rank
+ * @param x [B, C] float32; C the same on every rank, B as the topology has it
  * @param gamma [C]
  * @param beta [C]
  */
 export function batchNormTrain(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, eps: number): BatchNormResult {
   const [localBatch, width] = x.shape as [number, number];
-  const globalBatch = localBatch * topology().worldSize;
-  const statistics = withoutGradient(() => globalStatistics(x));
+  const rows = rowsOfRanks(localBatch);
+  const globalBatch = rows.reduce((sum, count) => sum + count, 0);
+  const statistics = withoutGradient(() => globalStatistics(x, rows));
   const mean = withoutGradient(() => tf.reshape(tf.slice(statistics, [0, 0], [1, width]), [width]));
   const varianceBiased = withoutGradient(() =>
     tf.reshape(tf.div(tf.slice(statistics, [1, 0], [1, width]), globalBatch), [width]),
@@ -50,19 +51,21 @@ export function batchNormTrain(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, 
 
 /**
  * [2, C]: mean and sum of squared deviations of the rows of all ranks. Ranks send (mean, M2), never raw sums of squares,
- * which would cancel; every rank combines them in rank order, so all get the same bits. Counts are equal by contract.
+ * which would cancel; every rank combines them in rank order, weighted by rows, so all get the same bits.
  */
-function globalStatistics(x: tf.Tensor): tf.Tensor {
-  const [localBatch, width] = x.shape as [number, number];
-  const { worldSize } = topology();
+function globalStatistics(x: tf.Tensor, rows: readonly number[]): tf.Tensor {
+  const [, width] = x.shape as [number, number];
+  const worldSize = rows.length;
   const mean = tf.mean(x, 0, true);
   const deviations = tf.sum(tf.square(tf.sub(x, mean)), 0, true);
   const local = tf.concat([mean, deviations], 1);
   if (worldSize === 1) return tf.reshape(local, [2, width]);
-  const ranks = gatherRows(local);
+  const ranks = gatherRows(local, new Array<number>(worldSize).fill(1));
+  const counts = tf.tensor(Float32Array.from(rows), [worldSize, 1]);
   const means = tf.slice(ranks, [0, 0], [worldSize, width]);
-  const globalMean = tf.mean(means, 0, true);
-  const between = tf.mul(tf.sum(tf.square(tf.sub(means, globalMean)), 0, true), localBatch);
+  const globalBatch = rows.reduce((sum, count) => sum + count, 0);
+  const globalMean = tf.div(tf.sum(tf.mul(means, counts), 0, true), globalBatch);
+  const between = tf.sum(tf.mul(tf.square(tf.sub(means, globalMean)), counts), 0, true);
   const within = tf.sum(tf.slice(ranks, [0, width], [worldSize, width]), 0, true);
   return tf.concat([globalMean, tf.add(within, between)], 0);
 }

@@ -14,10 +14,11 @@ export interface ContrastiveLoss {
   readonly accuracy: tf.Tensor;
 }
 
-/** Global index of each local row. */
+/** Where this rank's rows lie in the global micro-batch: ranks hold one block after another. */
 export interface RowPlacement {
   readonly rank: number;
-  readonly batchSize: number;
+  /** Rows of each rank, at least 1. */
+  readonly rows: readonly number[];
 }
 
 /**
@@ -43,7 +44,12 @@ export function clipLoss(
   return { loss, accuracy: topOneAccuracy(perImage, labels) };
 }
 
-/** rank * B + k for each local row k. */
-export function positives({ rank, batchSize }: RowPlacement): Int32Array {
-  return Int32Array.from({ length: batchSize }, (_, k) => rank * batchSize + k);
+/** Global index of each local row. */
+export function positives({ rank, rows }: RowPlacement): Int32Array {
+  const first = totalRows({ rows: rows.slice(0, rank) });
+  return Int32Array.from({ length: rows[rank] }, (_, k) => first + k);
+}
+
+export function totalRows({ rows }: Pick<RowPlacement, 'rows'>): number {
+  return rows.reduce((sum, count) => sum + count, 0);
 }

@@ -1,6 +1,6 @@
 // The SimCLR loss over all ranks (reference 3.2): each view against the other view and against its own other rows.
-import { allGather, l2Normalize, softmaxCrossEntropy, tf, topOneAccuracy, topology } from '@slip/engine';
-import { type ContrastiveLoss, positives, type RowPlacement } from './clip-loss.js';
+import { allGather, l2Normalize, softmaxCrossEntropy, tf, topOneAccuracy } from '@slip/engine';
+import { type ContrastiveLoss, positives, type RowPlacement, totalRows } from './clip-loss.js';
 
 /** Subtracted where a row meets itself, so that it counts as no negative. */
 const SELF_PENALTY = 1e9;
@@ -25,9 +25,9 @@ export function simclrLoss(
   return { loss, accuracy: topOneAccuracy(fromA, labels) };
 }
 
-function selfMask({ batchSize }: RowPlacement, labels: Int32Array): tf.Tensor {
-  const numRows = batchSize * topology().worldSize;
-  const mask = new Float32Array(batchSize * numRows);
+function selfMask(placement: RowPlacement, labels: Int32Array): tf.Tensor {
+  const numRows = totalRows(placement);
+  const mask = new Float32Array(labels.length * numRows);
   for (const [row, column] of labels.entries()) mask[row * numRows + column] = SELF_PENALTY;
-  return tf.tensor(mask, [batchSize, numRows]);
+  return tf.tensor(mask, [labels.length, numRows]);
 }

@@ -92,12 +92,13 @@ export function bindArenas(model: ModelConfig, params: Float32Array, grads: Floa
 }
 
 /** Writes rows [rank * B, (rank + 1) * B) of the golden views into an executor. */
-export function feedGoldenRows(step: StepDefinition, executor: StepExecutor, rank: number): void {
+export function feedGoldenRows(step: StepDefinition, executor: StepExecutor, firstRow: number): void {
   const views: Record<string, Float32Array | Int32Array> = goldenViews();
   for (const { name } of step.inputs) {
     if (name.startsWith('param/')) continue;
     const target = executor.input(name);
-    target.set(views[name].subarray(rank * target.length, (rank + 1) * target.length));
+    const width = views[name].length / golden.batch;
+    target.set(views[name].subarray(firstRow * width, firstRow * width + target.length));
   }
 }
 

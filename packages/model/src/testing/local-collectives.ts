@@ -1,4 +1,4 @@
-// For tests: collectives between executors of one process, summing in rank order.
+// For tests: collectives between executors of one process, summing in rank order, with parts of any length.
 import type { StepCollectives } from '@slip/engine';
 
 export function localCollectives(worldSize: number): StepCollectives[] {
@@ -21,12 +21,15 @@ export function localCollectives(worldSize: number): StepCollectives[] {
     all.slice(1).reduce((total, part) => total.map((v, i) => v + part[i]), all[0]);
   return Array.from({ length: worldSize }, (_, rank) => ({
     async allGather(input, output) {
-      (await exchange(rank, input)).forEach((part, r) => {
-        output.set(part, r * part.length);
-      });
+      let end = 0;
+      for (const part of await exchange(rank, input)) {
+        output.set(part, end);
+        end += part.length;
+      }
     },
-    async reduceScatter(input, output) {
-      output.set(sum(await exchange(rank, input)).subarray(rank * output.length, (rank + 1) * output.length));
+    async reduceScatter(input, output, lengths) {
+      const before = lengths?.slice(0, rank).reduce((total, length) => total + length, 0) ?? rank * output.length;
+      output.set(sum(await exchange(rank, input)).subarray(before, before + output.length));
     },
     async allReduce(buffer) {
       buffer.set(sum(await exchange(rank, buffer)));
