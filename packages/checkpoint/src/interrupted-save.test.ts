@@ -103,7 +103,7 @@ test('a full disk is named and costs only the checkpoint that did not fit', asyn
     await saveCheckpoint(checkpoints, { step: 1, files: files(1, 100_000), state: {}, keepLast: 2 });
     await assert.rejects(
       saveCheckpoint(checkpoints, { step: 2, files: files(2, 200_000), state: {}, keepLast: 2 }),
-      /cannot save step 2 .*disk is full \(ENOSPC\); the previous checkpoint \(step 1\) is intact; free some space and run again/,
+      /cannot save step 2 .*disk is full \(ENOSPC\): 0.\d MB are free, 0.9 MB are needed; the previous checkpoint \(step 1\) is intact; free some space and run again/,
     );
     assert.deepEqual(readdirSync(checkpoints).sort(), ['latest', 'step-00000001']);
     await saveCheckpoint(checkpoints, { step: 2, files: files(2, 100_000), state: {}, keepLast: 2 });

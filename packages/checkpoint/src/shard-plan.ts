@@ -1,0 +1,33 @@
+// Who writes which tensors of a checkpoint. Pure.
+import { byteLengthOf, type WritableTensor } from './named-tensor.js';
+
+/** Below this a file more costs more than it saves. */
+const BYTES_PER_WRITER = 64 << 20;
+
+/** How many of `ranks` write a checkpoint of so many bytes. @param wanted by the user; 0 for as many as pay */
+export function countWriters(bytes: number, ranks: number, wanted: number): number {
+  return Math.min(ranks, wanted > 0 ? wanted : Math.max(1, Math.ceil(bytes / BYTES_PER_WRITER)));
+}
+
+/**
+ * Divides the tensors of a file among `count` writers: the largest first, each to the writer that has least. The same on all ranks.
+ * @returns for each writer its tensors, in the order of `tensors`
+ */
+export function divideTensors<T extends WritableTensor>(tensors: readonly T[], count: number): T[][] {
+  const bySize = tensors.map((_, i) => i).sort((a, b) => byteLengthOf(tensors[b]) - byteLengthOf(tensors[a]) || a - b);
+  const loads = new Array<number>(count).fill(0);
+  const writerOf = new Array<number>(tensors.length);
+  for (const i of bySize) {
+    const least = loads.indexOf(Math.min(...loads));
+    loads[least] += byteLengthOf(tensors[i]);
+    writerOf[i] = least;
+  }
+  return loads.map((_, writer) => tensors.filter((_, i) => writerOf[i] === writer));
+}
+
+/** `model.safetensors`, or `model-00001-of-00004.safetensors` as other tools name shards. */
+export function shardName(file: string, index: number, count: number): string {
+  if (count === 1) return `${file}.safetensors`;
+  const digits = (value: number) => String(value).padStart(5, '0');
+  return `${file}-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+}
