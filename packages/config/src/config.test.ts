@@ -1,6 +1,6 @@
 // Flags, recipes and plans: precedence, messages, identity of a run, and numbers at awkward sizes.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -8,7 +8,7 @@ import { configKey, PRETRAIN_FLAGS } from './flags.js';
 import { describePlan, describeRows, planPretrain, rowsOfRanks } from './plan.js';
 import { parseRecipe } from './recipe.js';
 import { modelOf, resolvePretrainConfig } from './run-config.js';
-import { readRunConfig, writeRunConfig } from './run-folder.js';
+import { continueRun, readRunConfig, writeRunConfig } from './run-folder.js';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const launch = { numNodes: 1, nprocPerNode: 2 };
@@ -168,4 +168,28 @@ test('rows of a micro-batch are spread as evenly as can be, and fewer rows than 
   assert.equal(describeRows([4, 4]), '2 x 4');
   await assert.rejects(rowsOn(5, 4), /4 rows per micro-batch are too few for 5 workers.*start at most 4 workers/);
   await assert.rejects(rowsOn(3, 8, { sampler: 'torch' }), /--sampler torch .* 8 rows .* cannot be divided among 3/);
+});
+
+test('a run keeps its rows on other ranks, unless rows are given; a folder from before rows were written goes on', async (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-rows-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'config.json');
+  const start = async (nprocPerNode: number, flags: Record<string, unknown>) => {
+    const launch = { numNodes: 1, nprocPerNode };
+    const resolved = await resolvePretrainConfig({ flags: { 'output-dir': folder, ...flags }, launch, cwd: '.' });
+    const { config, hash } = await continueRun(resolved);
+    await writeRunConfig(config, hash);
+    return config.rowsPerMicroBatch;
+  };
+  assert.equal(await start(4, { 'batch-size': 2 }), 8);
+  await assert.rejects(start(3, { 'batch-size': 2, 'rows-per-micro-batch': 6 }), /rowsPerMicroBatch 8 -> 6/);
+  await assert.rejects(start(3, { 'batch-size': 5 }), /8 -> 15\); .* with --rows-per-micro-batch 8, to continue it/);
+
+  const { rowsPerMicroBatch: _, ...before } = JSON.parse(readFileSync(file, 'utf8')).config;
+  for (const ranks of [4, 3]) {
+    writeFileSync(file, JSON.stringify({ hash: 'of that time', config: before }));
+    assert.equal(await start(ranks, { 'batch-size': 2 }), 8);
+  }
+  writeFileSync(file, JSON.stringify({ hash: 'of that time', config: before }));
+  await assert.rejects(start(4, { 'batch-size': 2, seed: 1 }), /another run \(seed 0 -> 1\)/);
 });

@@ -77,6 +77,8 @@ export interface RunConfig {
 export interface ResolvedConfig {
   readonly config: RunConfig;
   readonly hash: string;
+  /** `--rows-per-micro-batch` was given, so that nothing else may replace it. */
+  readonly rowsAreGiven: boolean;
   /** Lines for people: what was accepted without effect. */
   readonly notices: readonly string[];
   readonly warnings: readonly string[];
@@ -104,7 +106,13 @@ export async function resolvePretrainConfig(input: {
   const config = { ...values, rowsPerMicroBatch, ...input.launch } as unknown as RunConfig;
   checkTogether(config);
   const given = new Set([...Object.keys(recipe), ...Object.keys(input.flags).map((name) => name.replaceAll('_', '-'))]);
-  return { config, hash: hashConfig(config), notices: notices(config), warnings: warnings(config, given) };
+  return {
+    config,
+    hash: hashConfig(config),
+    rowsAreGiven: given.has('rows-per-micro-batch'),
+    notices: notices(config),
+    warnings: warnings(config, given),
+  };
 }
 
 /** The model with the run's own sizes. @throws SlipError `config` naming the flag that does not fit */

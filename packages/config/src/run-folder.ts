@@ -8,19 +8,16 @@ import { checkTogether, type ResolvedConfig, type RunConfig } from './run-config
 
 /**
  * A run keeps its micro-batches: started again with the same `--batch-size` on another number of ranks, it has the rows that
- * its folder says, spread over these ranks. Anything else is left as it is.
+ * its folder says, spread over these ranks. Anything else is left as it is, a given `--rows-per-micro-batch` too.
  * @throws SlipError `config` when they cannot be spread; `data` when the folder cannot be read
  */
 export async function continueRun(resolved: ResolvedConfig): Promise<ResolvedConfig> {
-  const { config } = resolved;
+  const { config, rowsAreGiven } = resolved;
   const earlier = (await readIfThere(path.join(config.outputDir, 'config.json')))?.config;
   const rows = earlier?.rowsPerMicroBatch;
   const ranksOf = ({ numNodes, nprocPerNode }: RunConfig) => numNodes * nprocPerNode;
   const isSpreadAnew =
-    rows !== undefined &&
-    rows !== config.rowsPerMicroBatch &&
-    config.rowsPerMicroBatch === config.batchSize * ranksOf(config) &&
-    earlier?.batchSize === config.batchSize;
+    rows !== undefined && rows !== config.rowsPerMicroBatch && !rowsAreGiven && earlier?.batchSize === config.batchSize;
   if (!isSpreadAnew) return resolved;
   const continued = { ...config, rowsPerMicroBatch: rows };
   checkTogether(continued);
@@ -65,11 +62,18 @@ async function readIfThere(file: string): Promise<{ config: RunConfig; hash: str
   }
   try {
     const { config, hash } = JSON.parse(source) as { config?: RunConfig; hash?: string };
-    if (config !== undefined && hash !== undefined) return { config, hash };
+    if (config !== undefined && hash !== undefined) return withRows(config, hash);
   } catch {
     // Told below.
   }
   throw new SlipError('config', `${file} is not a run configuration; choose another --output-dir or remove the file`);
+}
+
+/** Folders from before `rowsPerMicroBatch` had as many rows on every rank, and a hash of other settings. */
+function withRows(config: RunConfig, hash: string): { config: RunConfig; hash: string } {
+  if (config.rowsPerMicroBatch !== undefined) return { config, hash };
+  const upgraded = { ...config, rowsPerMicroBatch: config.batchSize * config.numNodes * config.nprocPerNode };
+  return { config: upgraded, hash: hashConfig(upgraded) };
 }
 
 function anotherRun(file: string, earlier: RunConfig, now: RunConfig): SlipError {
@@ -77,8 +81,13 @@ function anotherRun(file: string, earlier: RunConfig, now: RunConfig): SlipError
   const differences = Object.keys({ ...before, ...after })
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
     .map((key) => `${key} ${JSON.stringify(before[key])} -> ${JSON.stringify(after[key])}`);
+  const { rowsPerMicroBatch: rows } = earlier;
+  const remedy =
+    rows === now.rowsPerMicroBatch
+      ? 'give the same settings'
+      : `give the same settings, with --rows-per-micro-batch ${rows},`;
   return new SlipError(
     'config',
-    `${file} belongs to another run (${differences.join(', ')}); give the same settings to continue it, or another --output-dir`,
+    `${file} belongs to another run (${differences.join(', ')}); ${remedy} to continue it, or another --output-dir`,
   );
 }
