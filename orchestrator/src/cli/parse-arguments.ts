@@ -50,7 +50,7 @@ export function parseArguments(
       const value = attached ?? argv[i++];
       if (value === undefined || (attached === undefined && looksLikeFlag(value)))
         throw new SlipError('config', `${shown} needs a value`);
-      flags[flag.name] = flag.type === 'number' ? readNumber(shown, value) : value;
+      flags[flag.name] = isPlainNumber(flag) ? readNumber(shown, value) : value;
     }
   }
   if (words.length > 1) throw new SlipError('config', `unexpected argument "${words[1]}" after the task "${words[0]}"`);
@@ -69,7 +69,7 @@ export function flagsFromEnvironment(
       const value = environment[variable];
       if (value === undefined) continue;
       if (flag.type === 'boolean') flags[flag.name] = readBoolean(variable, value);
-      else if (flag.type === 'number') flags[flag.name] = readNumber(variable, value);
+      else if (isPlainNumber(flag)) flags[flag.name] = readNumber(variable, value);
       else flags[flag.name] = flag.type === 'array' ? value.split(/[,\s]+/) : value;
     }
   }
@@ -123,6 +123,11 @@ function readBoolean(shown: string, text: string | undefined): boolean {
   if (text === undefined || ['true', '1', 'yes'].includes(text.toLowerCase())) return true;
   if (['false', '0', 'no'].includes(text.toLowerCase())) return false;
   throw new SlipError('config', `${shown} is a switch; found the value "${text}"`);
+}
+
+/** Those with a unit are read where values are checked. */
+function isPlainNumber({ type, percent }: FlagDefinition): boolean {
+  return type === 'number' && percent !== true;
 }
 
 function readNumber(shown: string, text: string): number {

@@ -19,7 +19,7 @@ export interface SaveOptions extends CommitOptions {
 }
 
 export interface SavedCheckpoint extends CommittedSave {
-  /** Milliseconds until it was safe on disk. */
+  /** Milliseconds until it was safe on disk and what it replaces was gone. */
   readonly writeMs: number;
 }
 

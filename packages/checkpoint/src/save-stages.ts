@@ -175,9 +175,10 @@ export async function saveFailure(folder: string, step: number, cause: unknown):
 }
 
 async function checkRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
+  const { bavail, bsize, blocks } = await statfs(folder);
   const free = bavail * bsize;
-  if (free >= bytes) return;
+  // Some network file systems do not tell.
+  if (blocks === 0 || free >= bytes) return;
   const megabytes = (value: number) => (value / 1e6).toFixed(1);
   throw Object.assign(new Error(`${megabytes(free)} MB are free, ${megabytes(bytes)} MB are needed`), {
     code: 'ENOSPC',

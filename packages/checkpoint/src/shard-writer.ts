@@ -46,48 +46,46 @@ const ALIGNMENT = 8;
 export class ShardWriter {
   private memory = new SharedArrayBuffer(0);
   private thread: Worker | undefined;
-  private isBusy = false;
+  private waiting: { resolve(written: readonly WrittenShard[]): void; reject(error: Error): void } | undefined;
 
   /**
    * Copies the tensors before it returns, then writes and syncs the files. One call at a time; the copy's memory is used again.
-   * @returns resolves when the files are durable; rejects with the system's own error
+   * @returns resolves when the files are durable; rejects with the system's own error, also where the copy has no room
    */
-  write(folder: string, files: readonly ShardFile[]): Promise<readonly WrittenShard[]> {
-    invariant(!this.isBusy, 'one save at a time');
-    this.isBusy = true;
+  async write(folder: string, files: readonly ShardFile[]): Promise<readonly WrittenShard[]> {
+    invariant(this.waiting === undefined, 'one save at a time');
     const request = this.copy(folder, files);
-    const thread = this.start();
-    return new Promise<readonly WrittenShard[]>((resolve, reject) => {
-      const settle = (act: () => void) => {
-        thread.removeAllListeners();
-        thread.unref();
-        this.isBusy = false;
-        act();
-      };
-      const fail = (error: Error) => {
-        this.thread = undefined;
-        settle(() => reject(error));
-      };
-      thread.once('message', (reply: WriteReply) => {
-        if ('written' in reply) settle(() => resolve(reply.written));
-        else settle(() => reject(Object.assign(new Error(reply.error.message), { code: reply.error.code })));
+    this.thread ??= this.start();
+    const { thread } = this;
+    thread.ref();
+    try {
+      return await new Promise<readonly WrittenShard[]>((resolve, reject) => {
+        this.waiting = { resolve, reject };
+        thread.postMessage(request);
       });
-      thread.once('error', fail);
-      thread.once('exit', (code) => fail(new Error(`the thread that writes checkpoints ended with code ${code}`)));
-      thread.ref();
-      thread.postMessage(request);
-    });
+    } finally {
+      this.waiting = undefined;
+      thread.unref();
+    }
   }
 
-  /** Ends the thread, in the middle of a file if need be. */
+  /** Ends the thread, in the middle of a file if need be; a write under way rejects. */
   async close(): Promise<void> {
     await this.thread?.terminate();
-    this.thread = undefined;
   }
 
   private start(): Worker {
-    this.thread ??= new Worker(new URL('./shard-writer-thread.js', import.meta.url), { name: 'checkpoint' });
-    return this.thread;
+    const thread = new Worker(new URL('./shard-writer-thread.js', import.meta.url), { name: 'checkpoint' });
+    thread.on('message', (reply: WriteReply) => {
+      if ('written' in reply) this.waiting?.resolve(reply.written);
+      else this.waiting?.reject(Object.assign(new Error(reply.error.message), { code: reply.error.code }));
+    });
+    thread.on('error', (error) => this.waiting?.reject(error));
+    thread.on('exit', (code) => {
+      this.thread = undefined;
+      this.waiting?.reject(new Error(`the thread that writes checkpoints ended with code ${code}`));
+    });
+    return thread;
   }
 
   private copy(folder: string, files: readonly ShardFile[]): WriteRequest {
@@ -101,9 +99,11 @@ export class ShardWriter {
       }),
     }));
     if (this.memory.byteLength < end) this.memory = new SharedArrayBuffer(end);
-    const target = new Uint8Array(this.memory);
+    // A view for each tensor: one of more than 4 GiB is refused.
     for (const [i, { tensors }] of files.entries()) {
-      for (const [k, { data }] of tensors.entries()) target.set(bytesOf(data), placed[i].tensors[k].offset);
+      for (const [k, { data }] of tensors.entries()) {
+        new Uint8Array(this.memory, placed[i].tensors[k].offset, data.byteLength).set(bytesOf(data));
+      }
     }
     return { folder, memory: this.memory, files: placed };
   }

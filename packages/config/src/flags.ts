@@ -16,6 +16,8 @@ export interface FlagDefinition {
   readonly min?: number;
   readonly max?: number;
   readonly integer?: boolean;
+  /** Numbers that may be written with a percent sign. */
+  readonly percent?: boolean;
   /** Arrays: how many numbers. */
   readonly length?: number;
   /** Arrays of texts, not numbers. */
@@ -123,7 +125,30 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     count('checkpoint-every-steps', 0, 'save every so many steps too; 0 is at the end of epochs only', {
       mayChange: true,
     }),
+    real('checkpoint-every-minutes', 0, 'save every so many minutes too', { mayChange: true }),
+    real('checkpoint-overhead', 0, 'save as often as costs so many percent of the time, measured; 0 is not at all', {
+      max: 100,
+      percent: true,
+      mayChange: true,
+    }),
     count('keep-checkpoints', 3, 'newest checkpoints kept', { min: 1, mayChange: true }),
+    count('keep-every', 0, 'keep those besides whose step is a multiple of it', { mayChange: true }),
+    text('checkpoint-mode', 'async', 'train on while a copy in memory is written, or wait', {
+      choices: ['async', 'sync'],
+      mayChange: true,
+    }),
+    count('checkpoint-writers', 0, 'ranks that write a checkpoint side by side; 0 is one for each 64 MiB', {
+      mayChange: true,
+    }),
+    text(
+      'on-checkpoint-error',
+      'continue',
+      'a save that fails is reported, or ends the run; the last save always does',
+      {
+        choices: ['continue', 'stop'],
+        mayChange: true,
+      },
+    ),
     count('print-freq', 10, 'steps between lines', { alias: ['p'], min: 1, mayChange: true }),
     toggle('wandb', 'stream metrics to Weights & Biases (project slip)', { mayChange: true }),
   ]),

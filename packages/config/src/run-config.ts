@@ -50,7 +50,14 @@ export interface RunConfig {
   readonly outputDir: string;
   readonly resume: string;
   readonly checkpointEverySteps: number;
+  readonly checkpointEveryMinutes: number;
+  /** Percent. */
+  readonly checkpointOverhead: number;
   readonly keepCheckpoints: number;
+  readonly keepEvery: number;
+  readonly checkpointMode: 'async' | 'sync';
+  readonly checkpointWriters: number;
+  readonly onCheckpointError: 'continue' | 'stop';
   readonly printFreq: number;
   readonly wandb: boolean;
   readonly evalFreq: number;

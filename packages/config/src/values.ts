@@ -29,11 +29,16 @@ export function checkValue(flag: FlagDefinition, raw: unknown, where: string): u
 
 function checkNumber(flag: FlagDefinition, raw: unknown, where: string): number {
   // The YAML core schema reads 1e-3 as a number; quoted or from a shell it is a text.
-  const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw;
+  const value = typeof raw === 'string' && raw.trim() !== '' ? Number(withoutUnit(flag, raw)) : raw;
   const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY, integer = false } = flag;
   const fits = typeof value === 'number' && Number.isFinite(value) && value >= min && value <= max;
   if (!fits || (integer && !Number.isInteger(value))) throw wrong(where, raw, allowedNumbers(flag));
   return value;
+}
+
+/** `2%` as `2`, where the flag allows it. */
+export function withoutUnit({ percent }: FlagDefinition, text: string): string {
+  return percent === true ? text.replace(/\s*%\s*$/, '') : text;
 }
 
 function checkNumbers(flag: FlagDefinition, raw: unknown, where: string): number[] {

@@ -6,7 +6,7 @@ import { EpochMeans } from './epoch-means.js';
 import type { RunMetrics, RunMetricsOptions } from './run-metrics.js';
 import type { Console } from './sinks/console-sink.js';
 import type { MetricSink } from './sinks/metric-sink.js';
-import { type EvaluationRecord, FAMILY_METRICS, type StepRecord } from './step-record.js';
+import { type CheckpointRecord, type EvaluationRecord, FAMILY_METRICS, type StepRecord } from './step-record.js';
 
 export class OpenRunMetrics implements RunMetrics {
   readonly lastEpochEnd: number;
@@ -47,6 +47,10 @@ export class OpenRunMetrics implements RunMetrics {
 
   evaluation(record: EvaluationRecord): void {
     this.attempt((sink) => sink.evaluation(record));
+  }
+
+  checkpoint(record: CheckpointRecord): void {
+    this.attempt((sink) => sink.checkpoint(record));
   }
 
   message(line: string): void {

@@ -176,6 +176,7 @@ test('an output that fails is dropped with one warning, the others go on', async
     },
     epoch: () => Promise.reject(new Error('never reached')),
     evaluation: () => undefined,
+    checkpoint: () => undefined,
     close: () => assert.fail('closed although dropped'),
   };
   const healthy: MetricSink = {
@@ -183,6 +184,7 @@ test('an output that fails is dropped with one warning, the others go on', async
     step: ({ step }) => seen.push(step),
     epoch: () => undefined,
     evaluation: () => undefined,
+    checkpoint: () => undefined,
     close: () => undefined,
   };
   const nobody: Console = { step: () => undefined, message: () => undefined };

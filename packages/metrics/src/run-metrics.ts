@@ -7,7 +7,7 @@ import { openConsole } from './sinks/console-sink.js';
 import { openEpochLog } from './sinks/epoch-log.js';
 import { openMetricsFile } from './sinks/metrics-file.js';
 import { openWandb, type WandbOptions } from './sinks/wandb-sink.js';
-import type { EvaluationRecord, Family, StepRecord } from './step-record.js';
+import type { CheckpointRecord, EvaluationRecord, Family, StepRecord } from './step-record.js';
 import { openTensorboard } from './tensorboard/tensorboard-sink.js';
 
 export interface RunMetricsOptions {
@@ -33,6 +33,7 @@ export interface RunMetrics {
   /** @param summary `epoch`, and whatever of `train_*` and `test_*` is better known than by the means of the steps */
   epoch(summary: Readonly<Record<string, number>>): Promise<void>;
   evaluation(record: EvaluationRecord): void;
+  checkpoint(record: CheckpointRecord): void;
   /** A line for people, through the log. */
   message(line: string): void;
   close(): Promise<void>;
@@ -71,6 +72,7 @@ const silentMetrics: RunMetrics = {
   step: () => undefined,
   epoch: () => Promise.resolve(),
   evaluation: () => undefined,
+  checkpoint: () => undefined,
   message: () => undefined,
   close: () => Promise.resolve(),
 };

@@ -36,6 +36,17 @@ export interface StepRecord {
 /** Figures of a validation; `step` tells where on the curves it stands. Percents from 0 to 100. */
 export type EvaluationRecord = { readonly step: number } & Readonly<Record<string, number>>;
 
+/** What a checkpoint cost. */
+export interface CheckpointRecord {
+  /** The step that was saved. */
+  readonly step: number;
+  readonly bytes: number;
+  /** How long the training stood still for it. */
+  readonly stallMs: number;
+  /** From the beginning until it was safe on disk. */
+  readonly writeMs: number;
+}
+
 export type LossMetric = 'loss' | 'clip_loss' | 'ssl_loss' | 'clip_acc' | 'ssl_acc';
 
 /** Metrics of a family in the reference's order. */

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { readSafetensorsHeader, readSafetensorsInto } from '@slip/checkpoint';
-import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { openCheckpoint } from '@slip/checkpoint';
+import { launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 const GLOBAL_BATCH = 32;
 const STEPS = 20;
@@ -66,11 +66,10 @@ for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
 }
 
 async function readModel(runFolder: string): Promise<Map<string, Float32Array>> {
-  assert.equal(finalWeights(runFolder).step, STEPS);
-  const file = path.join(runFolder, 'checkpoints/latest/model.safetensors');
+  const checkpoint = await openCheckpoint(path.join(runFolder, 'checkpoints/latest'), { verify: true });
+  assert.equal(checkpoint.step, STEPS);
   const tensors = new Map<string, Float32Array>();
-  await readSafetensorsHeader(file);
-  await readSafetensorsInto(file, (name, dtype, shape) => {
+  await checkpoint.readInto('model', (name, dtype, shape) => {
     if (dtype !== 'F32') return undefined;
     const values = new Float32Array(shape.reduce((product, length) => product * length, 1));
     tensors.set(name, values);

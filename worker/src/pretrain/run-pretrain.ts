@@ -13,7 +13,7 @@ import { countParameters, type ModelConfig } from '@slip/model/architecture';
 import { prepareValidation, type Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
-import { createCheckpointer } from './checkpointer.js';
+import { Checkpointer } from './checkpointer.js';
 import { createCollectiveClock, timedCollectives } from './collective-clock.js';
 import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
@@ -76,6 +76,12 @@ async function pretrain(
     }
     if (group.rank === 0) announce(context, model, plan, state, lanes, performance.now() - compiledAt);
 
+    const checkpointer = new Checkpointer({
+      ...{ runFolder: config.outputDir, group, log },
+      configHash: context.configHash,
+      savedStep: checkpoint?.step ?? -1,
+    });
+    closers.unshift(() => checkpointer.close());
     const outcome = await train({
       config,
       plan,
@@ -85,13 +91,18 @@ async function pretrain(
       group,
       clock,
       stopRequested: () => stop.signal !== undefined,
-      checkpointer: createCheckpointer({
-        runFolder: config.outputDir,
-        group,
-        configHash: context.configHash,
-        log,
-        savedStep: checkpoint?.step ?? -1,
-      }),
+      checkpointer,
+      saving: {
+        get isUnderWay() {
+          return checkpointer.isUnderWay;
+        },
+        get isWriting() {
+          return checkpointer.isWriting;
+        },
+        get isDue() {
+          return checkpointer.isDue({ config });
+        },
+      },
       metrics,
       validation,
       learningRate: lrSchedule({ ...config, stepsPerEpoch: plan.stepsPerEpoch }),

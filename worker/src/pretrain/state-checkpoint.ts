@@ -1,6 +1,6 @@
 // Between the arenas of a run and a checkpoint folder: which tensors, which facts, and what must agree on the way back.
 
-import { type Checkpoint, type NamedTensor, saveCheckpoint } from '@slip/checkpoint';
+import type { Checkpoint, JsonObject, NamedTensor } from '@slip/checkpoint';
 import type { RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import type { TensorEntry } from '@slip/model/architecture';
@@ -23,34 +23,28 @@ interface CheckpointState {
 export interface SavePosition {
   readonly epoch: number;
   readonly batchInEpoch: number;
-  readonly globalBatch: number;
   readonly configHash: string;
 }
 
-/** Writes `<folder>/step-<n>`; called on rank 0 only. */
-export async function saveTrainState(
-  folder: string,
-  state: TrainState,
-  config: RunConfig,
-  position: SavePosition,
-): Promise<{ path: string; bytes: number; writeMs: number }> {
+/** All tensors of a checkpoint, by logical file. */
+export function stateTensors(state: TrainState): Record<string, NamedTensor[]> {
+  return { model: modelTensors(state), optimizer: momentTensors(state) };
+}
+
+/** What a run continues from beside the tensors. */
+export function stateFacts(state: TrainState, config: RunConfig, position: SavePosition): JsonObject {
   const facts: CheckpointState = {
     step: state.step,
     epoch: position.epoch,
     batchInEpoch: position.batchInEpoch,
     batchesTracked: state.batchesTracked,
     bestAcc1: state.bestAcc1,
-    globalBatch: position.globalBatch,
+    globalBatch: config.rowsPerMicroBatch,
     updateFreq: config.updateFreq,
     seed: config.seed,
     configHash: position.configHash,
   };
-  return saveCheckpoint(folder, {
-    step: state.step,
-    files: { model: modelTensors(state), optimizer: momentTensors(state) },
-    state: { ...facts },
-    keepLast: config.keepCheckpoints,
-  });
+  return { ...facts };
 }
 
 /** Fills `state` from a checkpoint. @throws SlipError `checkpoint` when it does not fit this model or run */

@@ -27,6 +27,8 @@ const model = resolveModel('SLIP_VITS16', {
 });
 const BATCH = 4;
 
+const NO_SAVES = { isUnderWay: false, isWriting: false, isDue: false };
+
 test('update-freq 4 averages four micro-batches, advances batch norm by each, and updates once', async () => {
   const { config } = await resolvePretrainConfig({
     flags: { 'batch-size': BATCH, 'update-freq': 4 },
@@ -62,6 +64,7 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
         group: createSoloGroup(),
         clock: createCollectiveClock(),
         stopRequested: () => false,
+        saving: NO_SAVES,
       },
     },
     1e-3,
@@ -99,7 +102,7 @@ test('a loss that is not finite leaves the parameters as they were and names the
       {
         ...{ config, state, metricNames: ['loss'] },
         lanes: [{ executor, loader: loaderOf([batch]), microGrads: state.grads, grads: state.grads }],
-        ...{ group: createSoloGroup(), clock: createCollectiveClock(), stopRequested: () => false },
+        ...{ group: createSoloGroup(), clock: createCollectiveClock(), stopRequested: () => false, saving: NO_SAVES },
       },
       1e-3,
     ),

@@ -17,8 +17,12 @@ export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   /** exp(logit_scale) after the update; 0 where the family has none. */
   readonly logitScale: number;
-  /** True when any rank has been asked to stop; all ranks see the same value. */
+  /** True when any rank has been asked to stop; all ranks see the same value, as they do of what follows. */
   readonly stopAgreed: boolean;
+  /** Rank 0 finds that a checkpoint is due. */
+  readonly saveAgreed: boolean;
+  /** A save is under way, and all ranks have written their shares. */
+  readonly allWritten: boolean;
   readonly stepMs: number;
   readonly dataWaitMs: number;
   readonly commMs: number;
@@ -35,6 +39,16 @@ export interface TrainStepParts {
   readonly clock: CollectiveClock;
   /** Whether this rank was asked to stop. */
   readonly stopRequested: () => boolean;
+  readonly saving: Saving;
+}
+
+/** What a step has to know of checkpoints. */
+export interface Saving {
+  /** On all ranks alike. */
+  readonly isUnderWay: boolean;
+  /** This rank's share. */
+  readonly isWriting: boolean;
+  readonly isDue: boolean;
 }
 
 const WIRE = { none: 'float32', bf16: 'bfloat16', fp16: 'float16' } as const;
@@ -79,6 +93,8 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     metrics: agreed.metrics,
     logitScale: logitScaleOf(state),
     stopAgreed: agreed.stop,
+    saveAgreed: agreed.save,
+    allWritten: agreed.written,
     stepMs: now - startedAt,
     dataWaitMs,
     commMs: clock.totalMs,
@@ -112,23 +128,28 @@ function updateStatistics(parts: TrainStepParts, batchesTracked: number): number
   );
 }
 
-/** One small exchange: metric means, whether any loss is not finite, whether anyone wants to stop. */
-async function agree(
-  parts: TrainStepParts,
-  sums: readonly Float32Array[],
-): Promise<{ metrics: Record<string, number>; stop: boolean }> {
-  const { group, config, metricNames, lanes } = parts;
+interface Agreed {
+  readonly metrics: Record<string, number>;
+  readonly stop: boolean;
+  readonly save: boolean;
+  readonly written: boolean;
+}
+
+/** One small exchange: metric means, whether any loss is not finite, and what the ranks have to do next. */
+async function agree(parts: TrainStepParts, sums: readonly Float32Array[]): Promise<Agreed> {
+  const { group, config, metricNames, lanes, saving } = parts;
   const finite = sums.every((own) => own.every(Number.isFinite));
   const own = new Float32Array(metricNames.length);
   sumTree(sums, [own]);
-  const shared = new Float32Array(metricNames.length + 2);
+  const flags = [!finite, parts.stopRequested(), group.rank === 0 && saving.isDue, saving.isWriting];
+  const shared = new Float32Array(metricNames.length + flags.length);
   metricNames.forEach((_, i) => {
     shared[i] = finite ? own[i] : 0;
   });
-  shared[metricNames.length] = finite ? 0 : 1;
-  shared[metricNames.length + 1] = parts.stopRequested() ? 1 : 0;
+  shared.set(flags.map(Number), metricNames.length);
   await timed(parts.clock, () => group.allReduce(shared));
-  if (shared[metricNames.length] > 0) {
+  const [anyNotFinite, anyStop, save, anyWriting] = shared.subarray(metricNames.length).map(Math.sign);
+  if (anyNotFinite > 0) {
     throw new SlipError(
       'non-finite',
       `the loss is not finite at step ${parts.state.step + 1} (${describe(metricNames, own)} on rank ${group.rank}); ` +
@@ -139,7 +160,9 @@ async function agree(
   const count = group.worldSize * lanes.length * config.updateFreq;
   return {
     metrics: Object.fromEntries(metricNames.map((name, i) => [name, shared[i] / count])),
-    stop: shared[metricNames.length + 1] > 0,
+    stop: anyStop > 0,
+    save: save > 0,
+    written: saving.isUnderWay && anyWriting === 0,
   };
 }
 

@@ -35,20 +35,32 @@ export async function train(parts: TrainerParts): Promise<TrainOutcome> {
     const lr = parts.learningRate(state.step);
     const outcome = await runTrainStep(parts, lr);
     recordStep(parts, outcome, lr);
+    checkpointer.noteStep(outcome.stepMs);
     parts.reportStep(state.step);
+    if (outcome.allWritten) await checkpointer.finish(parts);
     if (outcome.stopAgreed && state.step < lastStep) {
-      await checkpointer.save(parts);
+      await saveNow(parts);
       return 'stopped';
     }
     if (state.step % plan.stepsPerEpoch === 0) {
       await endEpoch(parts);
       seekLoader(parts);
-    } else if (config.checkpointEverySteps > 0 && state.step % config.checkpointEverySteps === 0) {
-      await checkpointer.save(parts);
+    } else if (outcome.saveAgreed || isMultiple(state.step, config.checkpointEverySteps)) {
+      await checkpointer.begin(parts);
     }
   }
-  await checkpointer.save(parts);
+  await saveNow(parts);
   return 'completed';
+}
+
+/** The last save of this attempt: nothing is left to be written after it. */
+async function saveNow(parts: TrainerParts): Promise<void> {
+  await parts.checkpointer.begin(parts, true);
+  await parts.checkpointer.finish(parts, true);
+}
+
+function isMultiple(step: number, every: number): boolean {
+  return every > 0 && step % every === 0;
 }
 
 /** The place in the data is a pure function of the step; left-over micro-batches of an epoch are passed over. */
@@ -61,13 +73,13 @@ function seekLoader({ plan, state, config, lanes }: TrainerParts): void {
 }
 
 /**
- * Saving comes first and does not depend on the validation (reference 8.1.6). What follows may be repeated: a run that was
+ * Saving begins first and does not depend on the validation (reference 8.1.6). What follows may be repeated: a run that was
  * killed in between does it when it continues.
  */
 async function endEpoch(parts: TrainerParts): Promise<void> {
   const { config, plan, state, validation } = parts;
   const epoch = state.step / plan.stepsPerEpoch - 1;
-  await parts.checkpointer.save(parts);
+  await parts.checkpointer.begin(parts);
   const due = (epoch + 1) % config.evalFreq === 0 || state.step === plan.totalSteps;
   const validated = due && validation !== undefined ? await validation.run(state) : undefined;
   if (validated !== undefined) await recordValidation(parts, validated, epoch);
@@ -87,7 +99,7 @@ async function recordValidation(parts: TrainerParts, validated: ValidationResult
   parts.log.info(validated.summary);
   if (validated.figures.acc1 > state.bestAcc1) {
     state.bestAcc1 = validated.figures.acc1;
-    await checkpointer.markBest(state.step);
+    await checkpointer.markBest(parts, state.step);
   }
 }
 

@@ -21,6 +21,7 @@ export async function openEpochLog(
       log.append(line);
     },
     evaluation: () => undefined,
+    checkpoint: () => undefined,
     close: () => log.close(),
   };
 }

@@ -26,6 +26,7 @@ export async function openMetricsFile(
       log.append({ kind: 'epoch', step, ...line, time: now() / 1000 });
     },
     evaluation: (record) => log.append({ kind: 'eval', ...record, time: now() / 1000 }),
+    checkpoint: (record) => log.append({ kind: 'checkpoint', ...record, time: now() / 1000 }),
     close: () => log.close(),
   };
   const epochEnds = [...earlierEpochs].map(Number);

@@ -51,6 +51,8 @@ export function openWandb(runDir: string, options: WandbOptions, log: Logger, fi
     epoch: (line, step) => send({ step, log: line }),
     evaluation: ({ step, ...figures }) =>
       send({ step, log: Object.fromEntries(Object.entries(figures).map(([name, value]) => [`eval/${name}`, value])) }),
+    // Committed steps later, when wandb's own step has moved on.
+    checkpoint: () => undefined,
     async close() {
       input.end();
       const timer = setTimeout(() => {

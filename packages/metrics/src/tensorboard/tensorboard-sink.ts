@@ -14,6 +14,12 @@ const SPEED_TAGS: Readonly<Record<string, string>> = {
   memoryBytes: 'speed/memory_bytes',
 };
 
+const CHECKPOINT_TAGS: Readonly<Record<string, string>> = {
+  bytes: 'checkpoint/bytes',
+  stallMs: 'checkpoint/stall_ms',
+  writeMs: 'checkpoint/write_ms',
+};
+
 export function openTensorboard(runDir: string, startStep: number, now: () => number): MetricSink {
   const events = EventFile.create(path.join(runDir, 'tensorboard'), startStep, now);
   return {
@@ -24,6 +30,11 @@ export function openTensorboard(runDir: string, startStep: number, now: () => nu
       events.scalars(
         record.step,
         tagged(record, (name) => `eval/${name}`),
+      ),
+    checkpoint: ({ step, ...cost }) =>
+      events.scalars(
+        step,
+        tagged(cost, (name) => CHECKPOINT_TAGS[name]),
       ),
     close: () => events.close(),
   };
