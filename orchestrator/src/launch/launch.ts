@@ -6,7 +6,7 @@ import { curveKeyPair } from 'zeromq';
 import { type AgentEdges, type AgentResult, runAgent } from '../agent/agent.js';
 import { type Coordinator, startCoordinator } from '../coordinator/server.js';
 import { renderFailureReport } from './failure-report.js';
-import { refuseIfInUse, thisProcess } from './folder-in-use.js';
+import { enterRunFolder, thisProcess } from './folder-in-use.js';
 import type { LaunchSettings } from './launch-settings.js';
 import {
   addressOfInterface,
@@ -124,7 +124,7 @@ async function openCoordinator(
 ): Promise<Coordinator> {
   const launchId = randomUUID();
   const { runFolder } = options;
-  await refuseIfInUse(runFolder);
+  let claimed = await enterRunFolder(runFolder, options.runId, edges.log);
   const coordinator: Coordinator = await startCoordinator(
     {
       runId: options.runId,
@@ -144,7 +144,8 @@ async function openCoordinator(
     {
       log: edges.log,
       claimAttempt: async () => {
-        const attempt = await claimAttempt(runFolder);
+        const attempt = claimed ?? (await claimAttempt(runFolder));
+        claimed = undefined;
         attempts.own = attempt;
         await writeCoordinatorFile(attemptFolder(runFolder, attempt), {
           endpoint: `tcp://${place.endpoint.host}:${coordinator.port}`,

@@ -1,6 +1,6 @@
 // What a launcher writes into the run folder: numbered attempts, coordinator.json and the event log. Not checkpoints,
 // metrics or the run configuration.
-import { appendFile, mkdir, readdir } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 
@@ -17,6 +17,13 @@ export interface RunEvent {
 /** Appends one line to `events.jsonl`. */
 export async function appendEvent(runFolder: string, event: RunEvent, now = new Date()): Promise<void> {
   await appendFile(path.join(runFolder, 'events.jsonl'), `${JSON.stringify({ time: now.toISOString(), ...event })}\n`);
+}
+
+/** Whether the newest launch in the event log has written how it ended; true where there was none. */
+export async function hasRecordedEnd(runFolder: string): Promise<boolean> {
+  const text = await readFile(path.join(runFolder, 'events.jsonl'), 'utf8').catch(() => '');
+  const newest = [...text.matchAll(/"event":"(started|restarted|failed|stopped|finished)"/g)].at(-1)?.[1];
+  return newest !== 'started' && newest !== 'restarted';
 }
 
 /**

@@ -220,6 +220,24 @@ test('a second launch in a run folder that is in use is refused; after kill -9 o
   assert.equal(await third.ended, 75, third.output());
 });
 
+test('a later start of the same Slurm job takes the folder over: the earlier one leaves, then the later one begins', async (context) => {
+  const run = new RunFolder(context, { steps: 5000 });
+  const first = run.launch({ nprocPerNode: 1, runId: '7.0' });
+  await until(() => run.notes('step').length > 0, 'the first step');
+  const other = run.launch({ nprocPerNode: 1, runId: '8.1' });
+  assert.equal(await other.ended, 2, other.output());
+  const later = run.launch({ nprocPerNode: 1, runId: '7.1' });
+  assert.equal(await first.ended, 5, first.output());
+  const atItsEnd = run.notes('environment').length;
+  assert.match(first.output(), /attempt 1 of this run was started elsewhere; this one, 0, leaves without saving/);
+  await until(() => run.notes('environment').length > atItsEnd, 'the later one to start its worker');
+  assert.equal(atItsEnd, 1, 'not before the earlier one had left');
+  await until(() => run.events().filter(({ event }) => event === 'started').length === 2, 'its event');
+  later.child.kill('SIGTERM');
+  assert.equal(await later.ended, 75, later.output());
+  assert.match(later.output(), /attempt 0 of this job \(process \d+\) has not ended: attempt 1 takes over/);
+});
+
 test('garbage at the rendezvous port is counted and dropped', async (context) => {
   const run = new RunFolder(context, { steps: 60 });
   const launched = run.launch({ nprocPerNode: 1 });

@@ -59,6 +59,15 @@ const WAYS: Readonly<Record<string, Way>> = {
       await bringBack(cluster, 'node02');
     },
   },
+  'a slurmd that is gone while all tasks of a one-node job live on': {
+    act: async (job, cluster) => {
+      const host = await cluster.jobField(job.jobId, 'BatchHost');
+      await cluster.node('kill-daemon', host);
+      await untilRestarted(cluster, job);
+      await bringBack(cluster, host);
+    },
+    nodes: 1,
+  },
   'suspended for 30 s': {
     act: async (job, cluster) => {
       await cluster.slurm('scontrol', 'suspend', String(job.jobId));
