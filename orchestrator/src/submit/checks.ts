@@ -2,17 +2,17 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { checkpointBytes, type RunConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { isActive, openJobQuery } from './job-query.js';
 import { describeSaveBudget, readSaveBudget } from './save-budget.js';
 import { slurmRunner } from './slurm-command.js';
 import type { SubmitPlan } from './submit-plan.js';
 import { readSubmissions } from './submit-record.js';
+import type { SubmitTask } from './submit-tasks.js';
 
 export interface CheckInput {
   readonly plan: SubmitPlan;
-  readonly config: RunConfig;
+  readonly task: SubmitTask;
   readonly script: string;
   readonly via: 'auto' | 'sbatch' | 'rest';
   readonly environment: NodeJS.ProcessEnv;
@@ -24,7 +24,7 @@ export interface CheckResult {
 }
 
 export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
-  const { plan, config } = input;
+  const { plan, task } = input;
   const errors: SlipError[] = [];
   const warnings: string[] = [];
   const parent = nearestFolder(plan.runFolder);
@@ -37,11 +37,7 @@ export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
     );
   if (plan.nodes > 1 && isLocalFolder(plan.runFolder))
     warnings.push(`${plan.runFolder} looks like a folder of this machine only; all ${plan.nodes} nodes have to see it`);
-  for (const [flag, file] of [
-    ['root', config.root],
-    ['metadata', config.metadata],
-    ['resume', config.resume],
-  ] as const)
+  for (const [flag, file] of task.files)
     if (path.isAbsolute(file) && !existsSync(file)) warnings.push(`--${flag} ${file} does not exist on this machine`);
   if (plan.timeLimitMinutes * 60 < 3 * plan.signalLeadSeconds)
     warnings.push(
@@ -86,7 +82,8 @@ async function askSbatch({ plan, script, via, environment }: CheckInput): Promis
 }
 
 /** How long a preempted job will have to save. Nothing where Slurm's commands are not here or do not answer. */
-async function askSaveBudget({ plan, config, environment }: CheckInput): Promise<string[]> {
+async function askSaveBudget({ plan, task, environment }: CheckInput): Promise<string[]> {
+  if (task.checkpointBytes === 0) return [];
   const slurm = slurmRunner(environment);
   try {
     const partitions = (await slurm({ program: 'scontrol', args: ['--oneliner', 'show', 'partition'] })).split('\n');
@@ -96,7 +93,7 @@ async function askSaveBudget({ plan, config, environment }: CheckInput): Promise
     );
     if (line === undefined) return [];
     const budget = readSaveBudget(line, await slurm({ program: 'scontrol', args: ['show', 'config'] }));
-    const sentence = describeSaveBudget(name(line) ?? '', budget, checkpointBytes(config));
+    const sentence = describeSaveBudget(name(line) ?? '', budget, task.checkpointBytes);
     return sentence === undefined ? [] : [sentence];
   } catch {
     return [];

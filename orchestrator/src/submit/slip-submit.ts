@@ -2,15 +2,15 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FlagDefinition } from '@slip/config/flags';
-import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { RUN_COMMANDS, runCommand } from './run-commands.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
+import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
 
-const TASKS = ['pretrain'];
+const TASKS = Object.keys(SUBMIT_TASKS);
 const SITE_FOLDER = fileURLToPath(new URL('../../../slurm/sites', import.meta.url));
 const PROGRAM = { node: process.execPath, bin: fileURLToPath(new URL('../../bin', import.meta.url)) };
 
@@ -34,34 +34,34 @@ export async function slipSubmit(argv: readonly string[], environment: NodeJS.Pr
 
 async function submit(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const passedOn = LAUNCH_FLAGS.filter(({ name }) => PASSED_ON.includes(name));
-  const definitions = [...CLI_FLAGS, JSON_FLAG, ...LEGACY_FLAGS, ...passedOn, ...SUBMIT_FLAGS, ...PRETRAIN_FLAGS];
+  const named = argv.find((word) => TASKS.includes(word)) ?? 'pretrain';
+  const legacy = LEGACY_FLAGS.filter(({ name }) => !ownFlags(named).some((flag) => flag.name === name));
+  const definitions = [...CLI_FLAGS, JSON_FLAG, ...legacy, ...passedOn, ...SUBMIT_FLAGS, ...ownFlags(named)];
   const { task = 'pretrain', flags } = parseArguments(argv, definitions, TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
-  if (flags.help === true) return printHelp(passedOn);
+  if (flags.help === true) return printHelp(task, passedOn);
   const log = createLogger('submit', flags.json === true ? 'warn' : 'info');
-  for (const { name, description } of LEGACY_FLAGS)
+  for (const { name, description } of legacy)
     if (flags[name] !== undefined) log.info(`--${name} has no effect: ${description}`);
-  return submitPretrain(flags, environment, log);
+  return submitTask(task, flags, environment, log);
 }
 
 type Values = Readonly<Record<string, unknown>>;
 
-async function submitPretrain(given: Values, environment: NodeJS.ProcessEnv, log: Logger): Promise<number> {
-  const { plan, config } = await makePlan(given, environment, log);
+async function submitTask(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger): Promise<number> {
+  const { plan, task } = await makePlan(name, given, environment, log);
   const { renderBatchScript } = await import('./batch-script.js');
   const script = renderBatchScript(plan, PROGRAM);
   const { chooseWay, restAddress, sendPlan } = await import('./send.js');
   const { checkSubmission } = await import('./checks.js');
   const rest = restAddress(given['rest-url'] as string | undefined, environment);
   const via = (given.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
-  const { errors, warnings } = await checkSubmission({ plan, config, script, via, environment });
+  const { errors, warnings } = await checkSubmission({ plan, task, script, via, environment });
   if (given['dry-run'] === true) {
     const problems = [...errors];
     print(script);
     try {
-      const { describePlan } = await import('@slip/config');
-      const { knownSize } = await import('../cli/known-size.js');
-      print(commented(describePlan({ ...config, outputDir: plan.runFolder }, await knownSize(config))));
+      print(commented(await task.describe(plan.runFolder)));
     } catch (thrown) {
       problems.push(SlipError.from(thrown));
     }
@@ -80,8 +80,8 @@ async function submitPretrain(given: Values, environment: NodeJS.ProcessEnv, log
   );
 }
 
-async function makePlan(given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
-  const { readFlagFile, resolvePretrainConfig } = await import('@slip/config');
+async function makePlan(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
+  const { readFlagFile } = await import('@slip/config');
   const { planSubmission, resolveSubmitFlags } = await import('./submit-plan.js');
   const { flagsFromSbatchVariables } = await import('./slurm-command.js');
   const cwd = process.cwd();
@@ -98,26 +98,26 @@ async function makePlan(given: Values, environment: NodeJS.ProcessEnv, log: Logg
     if (given[name] === undefined && site[name] === undefined)
       log.info(`--${name} ${value} is taken from SBATCH_${name.toUpperCase()}`);
   const flags = resolveSubmitFlags(pick(given, SUBMIT_FLAGS), { ...variables, ...site });
-  const { config, notices, warnings } = await resolvePretrainConfig({
-    flags: pick(given, PRETRAIN_FLAGS),
+  const task = await SUBMIT_TASKS[name]!.prepare({
+    flags: pick(given, ownFlags(name)),
     ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
     launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
     cwd,
   });
-  for (const notice of notices) log.info(notice);
-  for (const warning of warnings) log.warn(warning);
-  const launchFlags = PASSED_ON.flatMap((name) => (given[name] === undefined ? [] : [`--${name}=${given[name]}`]));
-  const runFolder = path.resolve(cwd, chooseRunFolder(flags['job-dir'], config.outputDir));
+  for (const notice of task.notices) log.info(notice);
+  for (const warning of task.warnings) log.warn(warning);
+  const launchFlags = PASSED_ON.flatMap((flag) => (given[flag] === undefined ? [] : [`--${flag}=${given[flag]}`]));
+  const runFolder = path.resolve(cwd, chooseRunFolder(flags['job-dir'], task));
+  const { taskFlags } = task;
   return {
-    config,
-    plan: planSubmission({ flags, task: 'pretrain', config, runFolder, workingFolder: cwd, launchFlags }),
+    task,
+    plan: planSubmission({ flags, task: name, taskFlags, runFolder, workingFolder: cwd, launchFlags }),
   };
 }
 
 /** The launchers of the original: --job_dir is the run folder. Without it, that of flags or recipe, when they name one. */
-function chooseRunFolder(jobDir: unknown, outputDir: string): string {
-  if (typeof jobDir === 'string' && jobDir !== '') return jobDir;
-  return path.resolve(outputDir) === path.resolve('.') ? 'runs/%j' : outputDir;
+function chooseRunFolder(jobDir: unknown, { runFolder = 'runs/%j' }: SubmitTask): string {
+  return typeof jobDir === 'string' && jobDir !== '' ? jobDir : runFolder;
 }
 
 const JSON_FLAG: FlagDefinition = { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' };
@@ -126,9 +126,10 @@ const USAGE = `slip-submit [job flags] [TASK] [task flags]
 slip-submit ${RUN_COMMANDS.filter((name) => name !== 'after').join('|')} RUN
 
 Submits a run to Slurm: one agent per node, one worker per GPU, back into the queue after a preemption, a time limit or a
-lost node. TASK is pretrain when not given. Flags may be written with hyphens or underscores.`;
+lost node. TASK is pretrain when not given, or bench-comm; --help after a task lists its flags.
+Flags may be written with hyphens or underscores.`;
 
-async function printHelp(passedOn: readonly FlagDefinition[]): Promise<number> {
+async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Promise<number> {
   const { renderHelp } = await import('../cli/help.js');
   const page = {
     program: 'slip-submit',
@@ -142,7 +143,7 @@ async function printHelp(passedOn: readonly FlagDefinition[]): Promise<number> {
       { title: 'Job', flags: [...SUBMIT_FLAGS, JSON_FLAG] },
       { title: 'Launch', flags: passedOn },
       { title: 'General', flags: CLI_FLAGS },
-      { title: 'Pretrain', flags: PRETRAIN_FLAGS },
+      { title: task, flags: ownFlags(task) },
     ],
   };
   return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readFlagFile, resolvePretrainConfig } from '@slip/config';
+import { commandLineOf, readFlagFile, resolvePretrainConfig } from '@slip/config';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
@@ -38,7 +38,8 @@ async function planOf(argv: readonly string[]) {
     cwd: '/work',
   });
   const runFolder = String(flags['job-dir'] ?? '/work/runs/%j');
-  return planSubmission({ flags, task: 'pretrain', config, runFolder, workingFolder: '/work', launchFlags: [] });
+  const taskFlags = commandLineOf(config);
+  return planSubmission({ flags, task: 'pretrain', taskFlags, runFolder, workingFolder: '/work', launchFlags: [] });
 }
 
 /** Command lines whose scripts are kept. Written anew by `SLIP_UPDATE_GOLDEN=1 node test/run.js submit-parts`. */

@@ -1,5 +1,5 @@
 // From flags, site profile and run configuration to one plan of the job. Pure: what is not in its arguments it does not know.
-import { checkValue, commandLineOf, type RunConfig } from '@slip/config';
+import { checkValue } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { parseTimeLimit } from './time-limit.js';
@@ -82,7 +82,8 @@ export interface PlanInput {
   /** As resolveSubmitFlags gives them. */
   readonly flags: Values;
   readonly task: string;
-  readonly config: RunConfig;
+  /** Of the task, as `--name=value`. */
+  readonly taskFlags: readonly string[];
   /** Absolute, perhaps with %j. */
   readonly runFolder: string;
   readonly workingFolder: string;
@@ -131,7 +132,7 @@ export function planSubmission(input: PlanInput): SubmitPlan {
     },
     task: input.task,
     launchFlags: input.launchFlags,
-    taskFlags: commandLineOf(input.config),
+    taskFlags: input.taskFlags,
   };
 }
 

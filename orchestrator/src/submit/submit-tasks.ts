@@ -1,0 +1,95 @@
+// The tasks that can be submitted: what each makes of its flags before it is queued. The job itself runs slip-launch with
+// the same task. A new task of slip-launch gets an entry here.
+import path from 'node:path';
+import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
+import { type FlagDefinition, PRETRAIN_FLAGS } from '@slip/config/flags';
+import { SlipError } from '@slip/core';
+import { CLI_FLAGS } from '../cli/common-flags.js';
+import { SUBMIT_FLAGS } from './submit-flags.js';
+
+type Values = Readonly<Record<string, unknown>>;
+
+export interface TaskRequest {
+  /** Of the task, only those given. */
+  readonly flags: Values;
+  readonly recipe?: string;
+  readonly launch: { readonly numNodes: number; readonly nprocPerNode: number };
+  readonly cwd: string;
+}
+
+export interface SubmitTask {
+  /** For slip-launch, as `--name=value`: everything but the run folder. */
+  readonly taskFlags: readonly string[];
+  /** Absolute; undefined when neither flags nor recipe name one. */
+  readonly runFolder?: string;
+  /** What has to be there on the nodes, with the flag that names it. */
+  readonly files: readonly (readonly [flag: string, path: string])[];
+  /** What is saved before a job leaves its nodes; 0 for a task without checkpoints. */
+  readonly checkpointBytes: number;
+  readonly notices: readonly string[];
+  readonly warnings: readonly string[];
+  /** What the task will do, for --dry-run. @throws SlipError `config` when it cannot do it */
+  describe(runFolder: string): Promise<string>;
+}
+
+export interface TaskDefinition {
+  readonly flags: readonly FlagDefinition[];
+  /** @throws SlipError naming the flag */
+  prepare(request: TaskRequest): Promise<SubmitTask>;
+}
+
+export const SUBMIT_TASKS: Readonly<Record<string, TaskDefinition>> = {
+  pretrain: { flags: PRETRAIN_FLAGS, prepare: preparePretrain },
+  // Its table goes to the output of the job, whatever slip-submit itself prints.
+  'bench-comm': { flags: BENCH_COMM_FLAGS.filter(({ name }) => name !== 'json'), prepare: prepareBenchComm },
+};
+
+/** Flags of a task that slip-submit does not have itself. */
+export function ownFlags(task: string): readonly FlagDefinition[] {
+  const taken = new Set([...CLI_FLAGS, ...SUBMIT_FLAGS].map(({ name }) => name));
+  return SUBMIT_TASKS[task]!.flags.filter(({ name }) => !taken.has(name));
+}
+
+async function preparePretrain({ flags, recipe, launch, cwd }: TaskRequest): Promise<SubmitTask> {
+  const { checkpointBytes, commandLineOf, describePlan, resolvePretrainConfig } = await import('@slip/config');
+  const { config, notices, warnings } = await resolvePretrainConfig({
+    flags,
+    ...(recipe === undefined ? {} : { recipe }),
+    launch,
+    cwd,
+  });
+  const runFolder = path.resolve(cwd, config.outputDir);
+  return {
+    taskFlags: commandLineOf(config),
+    ...(runFolder === path.resolve(cwd) ? {} : { runFolder }),
+    files: [
+      ['root', config.root],
+      ['metadata', config.metadata],
+      ['resume', config.resume],
+    ],
+    checkpointBytes: checkpointBytes(config),
+    notices,
+    warnings,
+    describe: async (outputDir) => {
+      const { knownSize } = await import('../cli/known-size.js');
+      return describePlan({ ...config, outputDir }, await knownSize(config));
+    },
+  };
+}
+
+async function prepareBenchComm({ flags, recipe, cwd }: TaskRequest): Promise<SubmitTask> {
+  const { resolveBenchComm } = await import('@slip/config');
+  if (recipe !== undefined) throw new SlipError('config', '--recipe: bench-comm has no recipes');
+  const { config } = resolveBenchComm(flags);
+  const { outputDir } = config;
+  return {
+    taskFlags: Object.entries(flags).flatMap(([name, value]) => (name === 'output-dir' ? [] : [`--${name}=${value}`])),
+    ...(outputDir === '' ? {} : { runFolder: path.resolve(cwd, outputDir) }),
+    files: [],
+    checkpointBytes: 0,
+    notices: [],
+    warnings: [],
+    describe: async (runFolder) =>
+      `bench-comm: ${config.op}, ${config.sizes.length} sizes from ${config.sizes[0]} bytes; logs in ${runFolder}`,
+  };
+}
