@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { parseErrorFile, readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { parseStreamMap, routeStreams } from './log-routing.js';
+import { shareNode } from './worker-share.js';
 
 function shown(routing: Parameters<typeof routeStreams>[0], rank: number, localRank: number): string {
   const { stdoutToTerminal, stderrToTerminal, prefixed } = routeStreams(routing, rank, localRank);
@@ -87,4 +88,15 @@ test('the tail of a log is its last five lines with something in them', async (c
   assert.deepEqual(await readLogTail(file), ['2', '3', '4', '5', '6']);
   assert.deepEqual(await readLogTail(path.join(folder, 'none')), []);
   assert.equal(await readErrorFile(path.join(folder, 'none')), undefined);
+});
+
+test('cores and GPUs of a node are divided into equal shares', () => {
+  const cores = [0, 1, 2, 3, 4].map((core) => ({ cpus: [core, core + 64] }));
+  assert.deepEqual(shareNode(cores, ['4', '5', '6', '7'], 2), [
+    { cpus: '0,64,1,65', numCpus: 4, gpus: '4,5' },
+    { cpus: '2,66,3,67', numCpus: 4, gpus: '6,7' },
+  ]);
+  assert.deepEqual(shareNode(cores, ['0'], 2)[1], { cpus: '2,66,3,67', numCpus: 4 }, 'one GPU cannot be divided');
+  assert.deepEqual(shareNode([], ['0', '1'], 2), [{ gpus: '0' }, { gpus: '1' }]);
+  assert.deepEqual(shareNode(cores, [], 6)[0], {}, 'fewer cores than workers');
 });

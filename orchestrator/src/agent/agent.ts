@@ -18,6 +18,7 @@ import { readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { type LogRouting, routeStreams } from './log-routing.js';
 import { ProgressBar } from './progress-bar.js';
 import { HEARTBEAT_FD, type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
+import type { WorkerShare } from './worker-share.js';
 import { workerEnvironment } from './worker-variables.js';
 
 export interface AgentOptions {
@@ -37,6 +38,8 @@ export interface AgentOptions {
   /** Folder of an attempt's logs, when not inside the attempt's folder. */
   readonly logFolder?: (attempt: number) => string;
   readonly logRouting: LogRouting;
+  /** What each worker gets for itself, by local rank; without it all of them share the node. */
+  readonly shares?: readonly WorkerShare[];
   /** Called before workers are started for the first time. */
   readonly beforeStart?: () => Promise<void>;
   /** Passed on to the workers beneath their own variables. */
@@ -220,6 +223,7 @@ class Agent {
   private startWorker(place: Folders & { start: StartGeneration; rank: number; localRank: number; host: string }) {
     const { options, edges } = this;
     const { start, rank, localRank } = place;
+    const share = options.shares?.[localRank] ?? {};
     const variables = {
       rank,
       localRank,
@@ -240,12 +244,14 @@ class Agent {
       host: place.host,
       agentPid: process.pid,
       heartbeatFd: HEARTBEAT_FD,
+      ...share,
     };
     const route = routeStreams(options.logRouting, rank, localRank);
     const drawsBar =
       rank === 0 && route.stderrToTerminal && (edges.terminal.stderr as { isTTY?: boolean }).isTTY === true;
     return new WorkerProcess({
       executable: options.workerExecutable,
+      ...(share.cpus === undefined ? {} : { cpus: share.cpus }),
       environment: workerEnvironment(variables, options.environment),
       logFile: rankFile(place.logs, rank, 'log'),
       route,

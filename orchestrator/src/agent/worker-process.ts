@@ -12,6 +12,8 @@ export interface WorkerCommand {
   /** The JavaScript file to run with this Node. */
   readonly executable: string;
   readonly environment: NodeJS.ProcessEnv;
+  /** Logical processors it may use, as taskset takes them; all of this process unless given. */
+  readonly cpus?: string;
   /** Receives both streams; appended to. */
   readonly logFile: string;
   readonly route: StreamRoute;
@@ -58,7 +60,10 @@ export class WorkerProcess {
   constructor(command: WorkerCommand) {
     const { route } = command;
     const log = openSync(command.logFile, 'a');
-    this.child = spawn(process.execPath, [command.executable], {
+    const program = [process.execPath, command.executable];
+    // taskset becomes the worker: same process, same group.
+    const [file, ...args] = command.cpus === undefined ? program : ['taskset', '-c', command.cpus, ...program];
+    this.child = spawn(file!, args, {
       env: command.environment,
       // A group of its own, so that its descendants can be ended with it and Ctrl-C reaches only the launcher.
       detached: true,

@@ -21,6 +21,10 @@ export interface WorkerVariables {
   readonly host: string;
   readonly agentPid: number;
   readonly heartbeatFd: number;
+  /** Threads to compute with, where the worker is bound to cores of its own. */
+  readonly numCpus?: number;
+  /** Where it has GPUs of its own: their list, as CUDA reads it. */
+  readonly gpus?: string;
 }
 
 /** @param inherited the launcher's own environment, passed on beneath the worker's variables */
@@ -54,6 +58,8 @@ export function workerEnvironment(variables: WorkerVariables, inherited: NodeJS.
     SLIP_AGENT_PID: v.agentPid,
     SLIP_HEARTBEAT_FD: v.heartbeatFd,
   };
+  if (v.numCpus !== undefined) added.SLIP_NUM_CPUS = v.numCpus;
+  if (v.gpus !== undefined) added.CUDA_VISIBLE_DEVICES = v.gpus;
   if (v.nprocPerNode > 1 && inherited.OMP_NUM_THREADS === undefined) added.OMP_NUM_THREADS = 1;
   return { ...inherited, ...Object.fromEntries(Object.entries(added).map(([name, value]) => [name, String(value)])) };
 }

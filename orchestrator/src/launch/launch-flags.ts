@@ -70,5 +70,11 @@ export const LAUNCH_FLAGS: readonly FlagDefinition[] = [
     description: 'signals passed on to the workers',
     default: 'SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR2',
   },
+  {
+    name: 'bind-workers',
+    type: 'boolean',
+    description:
+      'each worker gets cores and GPUs of this node for itself (inside a Slurm job: where Slurm keeps the job to its cores)',
+  },
   { name: 'numa-binding', type: 'string', description: 'accepted; not supported yet' },
 ];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readLaunchSettings } from './launch-settings.js';
-import { countGpus } from './machine.js';
+import { countGpus, parseCpuList } from './machine.js';
 import { addressOfInterface, parseEndpoint } from './network.js';
 
 const machine = { numGpus: 0, numCores: 6 };
@@ -17,6 +17,7 @@ test('defaults: one worker, one node, a free port, three restarts', () => {
     runId: 'none',
     role: 'default',
     maxRestarts: 3,
+    bindWorkers: false,
     joinTimeoutMs: 600_000,
     heartbeatIntervalMs: 1000,
     agentTimeoutMs: 20_000,
@@ -112,4 +113,9 @@ test('the first interface that a machine has is taken, and a machine without any
   assert.throws(() => addressOfInterface(['ib0', 'hsn0'], interfaces), /--comm-interface ib0,hsn0: .* only lo, eth0/);
   const { commInterfaces } = readLaunchSettings({ 'comm-interface': 'ib0, hsn0' }, { numGpus: 0, numCores: 2 });
   assert.deepEqual(commInterfaces, ['ib0', 'hsn0']);
+});
+
+test('lists of processors are read as the kernel writes them', () => {
+  assert.deepEqual(parseCpuList('0-2,5,64-65'), [0, 1, 2, 5, 64, 65]);
+  assert.deepEqual(parseCpuList(''), []);
 });

@@ -27,6 +27,8 @@ export interface LaunchSettings {
   readonly heartbeatIntervalMs: number;
   /** Silence after which an agent or the coordinator counts as lost. */
   readonly agentTimeoutMs: number;
+  /** Each worker gets cores and GPUs for itself. */
+  readonly bindWorkers: boolean;
   readonly logDir?: string;
   readonly logRouting: LogRouting;
   readonly signals: readonly NodeJS.Signals[];
@@ -66,6 +68,7 @@ export function readLaunchSettings(given: GivenFlags, machine: Machine): LaunchS
     role: textOf(given, 'role') ?? 'default',
     maxRestarts: readCount(given, 'max-restarts', 3),
     ...timing,
+    bindWorkers: given['bind-workers'] === true,
     ...(logDir === undefined ? {} : { logDir }),
     logRouting: readLogRouting(given),
     signals: readSignals(textOf(given, 'signals-to-handle')),

@@ -8,6 +8,7 @@ import { type Coordinator, startCoordinator } from '../coordinator/server.js';
 import { renderFailureReport } from './failure-report.js';
 import { enterRunFolder, thisProcess } from './folder-in-use.js';
 import type { LaunchSettings } from './launch-settings.js';
+import { readShares } from './machine.js';
 import {
   addressOfInterface,
   bindHost,
@@ -199,6 +200,7 @@ async function runNode(
       : { logFolder: (attempt: number) => path.join(logDir, path.basename(runFolder), `attempt-${attempt}`) }),
     logRouting: options.logRouting,
     ...(options.beforeStart === undefined ? {} : { beforeStart: options.beforeStart }),
+    ...(options.bindWorkers ? { shares: readShares(options.nprocPerNode, options.environment, edges.log) } : {}),
     environment: options.environment,
     abandoned,
   };

@@ -73,7 +73,7 @@ function chooseMove(end: AttemptEnd): NextMove {
       reason: 'Slurm does not answer, and only it could requeue the job',
     };
   // On a node that Slurm had lost sight of, an old attempt may end while its job runs again: requeueing would hit that one.
-  if (job.restarts > end.restartCount)
+  if (job.restarts > end.restartCount && job.state === 'RUNNING')
     return {
       action: 'leave',
       cause: 'superseded',

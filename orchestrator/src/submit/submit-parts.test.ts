@@ -231,6 +231,7 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
     [{}, 'requeue signalled'],
     [{ job: undefined }, 'leave slurm-silent'],
     [{ restartCount: 1 }, 'leave superseded'],
+    [{ restartCount: 1, job: { ...job, state: 'PENDING' } }, 'leave ended-by-slurm'],
     [{ job: { ...job, state: 'COMPLETING' } }, 'leave ended-by-slurm'],
     [{ job: { ...job, state: 'CANCELLED' } }, 'leave ended-by-slurm'],
     ...[2, 3, 6, 7, 8].map((exitCode): [Partial<AttemptEnd>, string] => [{ exitCode }, 'give-up final-error']),

@@ -24,13 +24,14 @@ trap 'interrupted=1' TERM USR2
 
 # One agent per node. The one of the first node hosts the coordinator, on a free port that it writes into the run folder.
 mkdir -p "$run/slurm/rendezvous"
-srun --export=ALL --nodes=8 --ntasks=8 --ntasks-per-node=1 --cpus-per-task=80 --cpu-bind=none --kill-on-bad-exit=0 \
+srun --export=ALL --nodes=8 --ntasks=8 --ntasks-per-node=1 --cpus-per-task=80 --kill-on-bad-exit=0 \
   bash -c 'exec "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "${@:2}"' \
   "$node" "$slip/slip-launch.js" \
   --nnodes=8 \
   --nproc=8 \
   --rdzv-id="$attempt" \
   --rdzv-endpoint="file://$run/slurm/rendezvous/$attempt" \
+  --bind-workers \
   pretrain \
   --output-dir="$run" \
   --root=/data/yfcc100m \

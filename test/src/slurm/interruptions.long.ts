@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, processesWith, skipWithoutSlurm, startCluster } from './cluster.js';
-import { endsAsExpected, eventNames, resultOf, untilRestarted, untilStep } from './interruptions.js';
+import { type Expected, endsAsExpected, eventNames, resultOf, untilRestarted, untilStep } from './interruptions.js';
 import { eventsOf, jobOutput, type Submitted, submitJob, tinyRuns } from './submit-runs.js';
+
+const SHORT_RUN = 20;
+const LONG_RUN = 80;
 
 interface Way {
   act(job: Submitted, cluster: Cluster): Promise<unknown>;
@@ -14,6 +17,8 @@ interface Way {
   readonly comesBack?: false;
   /** 2 unless it says otherwise, with as many ranks in all. */
   readonly nodes?: 1;
+  /** What Slurm notices by itself takes half a minute, which a run has to last. */
+  readonly epochs?: typeof LONG_RUN;
 }
 
 const worker = (job: Submitted, index: number) => processesWith(`SLIP_CONFIG=${job.runFolder}/config.json`).at(index)!;
@@ -27,6 +32,10 @@ const WAYS: Readonly<Record<string, Way>> = {
     act: (job, cluster) => cluster.slurm('scancel', '--signal=USR2', String(job.jobId)),
     follows: ['requeued', 'signalled'],
   },
+  'SIGUSR2 to one rank only': {
+    act: async (job) => process.kill(worker(job, -1), 'SIGUSR2'),
+    follows: ['requeued', 'signalled'],
+  },
   'a crash that slip-launch may not mend': {
     act: async (job) => process.kill(worker(job, -1), 'SIGKILL'),
     follows: ['requeued', 'crashed'],
@@ -35,6 +44,7 @@ const WAYS: Readonly<Record<string, Way>> = {
     // Slurm looks at limits every 30 s, and asks the job to save when the end is less than --signal-lead away.
     act: (job, cluster) => cluster.slurm('scontrol', 'update', `jobid=${job.jobId}`, `endtime=${inSeconds(100)}`),
     follows: ['requeued', 'timed-out'],
+    epochs: LONG_RUN,
   },
   'a dead node': {
     act: async (job, cluster) => {
@@ -51,6 +61,7 @@ const WAYS: Readonly<Record<string, Way>> = {
       await untilRestarted(cluster, job);
       await bringBack(cluster, 'node02');
     },
+    epochs: LONG_RUN,
   },
   'a slurmd that is gone while its tasks live on': {
     act: async (job, cluster) => {
@@ -58,6 +69,7 @@ const WAYS: Readonly<Record<string, Way>> = {
       await untilRestarted(cluster, job);
       await bringBack(cluster, 'node02');
     },
+    epochs: LONG_RUN,
   },
   'a slurmd that is gone while all tasks of a one-node job live on': {
     act: async (job, cluster) => {
@@ -67,6 +79,7 @@ const WAYS: Readonly<Record<string, Way>> = {
       await bringBack(cluster, host);
     },
     nodes: 1,
+    epochs: LONG_RUN,
   },
   'suspended for 30 s': {
     act: async (job, cluster) => {
@@ -81,19 +94,8 @@ const WAYS: Readonly<Record<string, Way>> = {
 test('interrupted in any way, a run ends with the same weights', { skip: skipWithoutSlurm() }, async (context) => {
   const cluster = await startCluster(context, '--nodes', '3', '--gpus', '2', '--cpus', '4');
   const runs = await tinyRuns(context);
-  const more = [
-    '--epochs',
-    '20',
-    '--checkpoint-every-steps',
-    '4',
-    '--max-restarts',
-    '0',
-    '--signal-lead',
-    '60',
-    '--comm-timeout',
-    '120',
-  ];
-  const submit = (name: string, nodes = 2) =>
+  const more = ['--checkpoint-every-steps', '4', '--max-restarts', '0', '--signal-lead', '60', '--comm-timeout', '120'];
+  const submit = (name: string, epochs: number, nodes = 2) =>
     submitJob(
       cluster,
       runs.run(
@@ -101,6 +103,8 @@ test('interrupted in any way, a run ends with the same weights', { skip: skipWit
         '--partition',
         'low',
         ...more,
+        '--epochs',
+        String(epochs),
         '--nodes',
         String(nodes),
         '--ngpus',
@@ -109,13 +113,19 @@ test('interrupted in any way, a run ends with the same weights', { skip: skipWit
         'none',
       ),
     );
-  const expected = await resultOf(cluster, await submit('undisturbed'));
+  const results = new Map<number, Expected>();
+  const undisturbed = async (epochs: number): Promise<Expected> => {
+    const known = results.get(epochs) ?? (await resultOf(cluster, await submit(`undisturbed-${epochs}`, epochs)));
+    results.set(epochs, known);
+    return known;
+  };
   const chosen = process.env.SLIP_INTERRUPTION;
 
-  for (const [name, { act, follows, comesBack, nodes }] of Object.entries(WAYS)) {
+  for (const [name, { act, follows, comesBack, nodes, epochs = SHORT_RUN }] of Object.entries(WAYS)) {
     if (chosen !== undefined && !name.includes(chosen)) continue;
     await context.test(name, async (inner) => {
-      const job = await submit(name.replaceAll(/\W+/g, '-'), nodes);
+      const expected = await undisturbed(epochs);
+      const job = await submit(name.replaceAll(/\W+/g, '-'), epochs, nodes);
       await untilStep(job, 10);
       await act(job, cluster);
       if (comesBack === false) {

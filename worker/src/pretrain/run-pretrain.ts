@@ -118,8 +118,9 @@ async function pretrain(
 }
 
 /** Cores divided among the workers of this node, unless `--threads` says otherwise. */
-function threadsPerWorker(config: RunConfig, { localWorldSize }: WorkerEnvironment): number {
-  return config.threads > 0 ? config.threads : Math.max(1, Math.floor(os.availableParallelism() / localWorldSize));
+function threadsPerWorker(config: RunConfig, { localWorldSize, numCpus }: WorkerEnvironment): number {
+  if (config.threads > 0) return config.threads;
+  return Math.max(1, numCpus ?? Math.floor(os.availableParallelism() / localWorldSize));
 }
 
 /** The run folder's newest valid checkpoint wins; `--resume` only matters where there is none yet. */

@@ -25,6 +25,8 @@ export interface WorkerEnvironment {
   readonly agentPid: number;
   /** Descriptor of the pipe to the agent that takes the heartbeats. */
   readonly heartbeatFd: number;
+  /** Threads to compute with, where this worker has cores of its own; otherwise all workers share those of the node. */
+  readonly numCpus?: number;
   /** Python that has the wandb package, for `--wandb`. */
   readonly wandbPython: string;
 }
@@ -63,6 +65,7 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     host: text('SLIP_HOST'),
     agentPid: count('SLIP_AGENT_PID'),
     heartbeatFd: count('SLIP_HEARTBEAT_FD'),
+    ...(env.SLIP_NUM_CPUS === undefined ? {} : { numCpus: count('SLIP_NUM_CPUS') }),
     wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
   };
 }
