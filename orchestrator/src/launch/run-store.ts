@@ -8,7 +8,7 @@ export interface RunEvent {
   /** The first five are the coordinator's, the others those of slip-submit and its jobs. */
   event:
     | ('started' | 'restarted' | 'failed' | 'stopped' | 'finished')
-    | ('submitted' | 'completed' | 'requeued' | 'left' | 'gave-up' | 'cancelled');
+    | ('submitted' | 'completed' | 'requeued' | 'resubmitted' | 'left' | 'gave-up' | 'cancelled');
   /** Names the launch, so that events of several launches of one run can be told apart. */
   launchId?: string;
   [fact: string]: unknown;

@@ -1,4 +1,5 @@
-// What follows when the step of a job has ended: a pure decision from what slip-launch and Slurm say.
+// What follows when an attempt has ended: a pure decision from what slip-launch and Slurm say. The batch script asks at its end,
+// and may requeue its job; who watches from outside asks when the job is over, and may submit the run again.
 import { ERROR_CODES } from '@slip/core';
 import type { JobFacts } from './job-facts.js';
 import type { RestartLimits } from './submit-plan.js';
@@ -17,10 +18,14 @@ export type AttemptCause =
   | 'slurm-silent';
 
 export interface AttemptEnd {
+  /** The batch script while its job runs, or a watcher once the job is over. */
+  readonly asker: 'script' | 'watch';
   /** Exit code of the step: that of slip-launch. */
   readonly exitCode: number;
   /** Undefined when Slurm did not answer. */
   readonly job: JobFacts | undefined;
+  /** What the batch script found, where a watcher asks after it. */
+  readonly knownCause?: AttemptCause;
   /** How often the job had been requeued when this attempt began. */
   readonly restartCount: number;
   readonly now: Date;
@@ -29,13 +34,13 @@ export interface AttemptEnd {
   readonly step: number;
   /** The last step that was done, saved or not. */
   readonly reachedStep: number;
-  /** Earlier requeues of this run, oldest first. */
+  /** How often the run came back before, oldest first. */
   readonly history: readonly { readonly cause: string; readonly step: number }[];
   readonly limits: RestartLimits;
 }
 
 export interface NextMove {
-  readonly action: 'complete' | 'requeue' | 'leave' | 'give-up';
+  readonly action: 'complete' | 'requeue' | 'resubmit' | 'leave' | 'give-up';
   readonly cause: AttemptCause;
   /** One sentence for people. */
   readonly reason: string;
@@ -70,7 +75,10 @@ function chooseMove(end: AttemptEnd): NextMove {
     return {
       action: 'leave',
       cause: 'slurm-silent',
-      reason: 'Slurm does not answer, and only it could requeue the job',
+      reason:
+        end.asker === 'watch'
+          ? 'Slurm has forgotten the job; slip-submit resume goes on with the run'
+          : 'Slurm does not answer, and only it could requeue the job',
     };
   // On a node that Slurm had lost sight of, an old attempt may end while its job runs again: requeueing would hit that one.
   if (job.restarts > end.restartCount && job.state === 'RUNNING')
@@ -79,7 +87,9 @@ function chooseMove(end: AttemptEnd): NextMove {
       cause: 'superseded',
       reason: 'Slurm has started this job again; this attempt is an old one',
     };
-  if (job.state !== 'RUNNING')
+  if (end.asker === 'watch' && CANCELLED_STATES.includes(job.state))
+    return { action: 'leave', cause: 'ended-by-slurm', reason: `the job was ended on purpose (${job.state})` };
+  if (end.asker === 'script' && job.state !== 'RUNNING')
     return {
       action: 'leave',
       cause: 'ended-by-slurm',
@@ -96,12 +106,31 @@ function chooseMove(end: AttemptEnd): NextMove {
   const idle = attemptsWithoutProgress(end);
   if (idle >= MAX_WITHOUT_PROGRESS)
     return { action: 'give-up', cause, reason: `${idle} attempts in a row saved no step after ${step}` };
-  if (!job.requeueAllowed)
-    return { action: 'give-up', cause, reason: 'this job may not be requeued (Requeue=0); submit it again' };
-  return { action: 'requeue', cause, reason: `${cause}, ${count + 1} of ${limit}; goes on from step ${step}` };
+  const reason = `${cause}, ${count + 1} of ${limit}; goes on from step ${step}`;
+  if (end.asker === 'watch') return { action: 'resubmit', cause, reason };
+  if (job.requeueAllowed) return { action: 'requeue', cause, reason };
+  return {
+    action: 'give-up',
+    cause,
+    reason: `${cause}, but this job may not be requeued (Requeue=0); slip-submit watch or resume submits it again`,
+  };
 }
 
-function causeOf({ exitCode, job, now, signalLeadSeconds }: AttemptEnd): AttemptCause {
+const CANCELLED_STATES = ['CANCELLED', 'DEADLINE', 'REVOKED'];
+
+/** How Slurm itself ended a job, where no script was left to find out. */
+const CAUSE_OF_STATE: Readonly<Record<string, AttemptCause>> = {
+  PREEMPTED: 'preempted',
+  TIMEOUT: 'timed-out',
+  NODE_FAIL: 'node-failure',
+  BOOT_FAIL: 'node-failure',
+  OUT_OF_MEMORY: 'crashed',
+};
+
+function causeOf({ exitCode, job, knownCause, now, signalLeadSeconds }: AttemptEnd): AttemptCause {
+  const bySlurm = CAUSE_OF_STATE[job?.state ?? ''];
+  if (bySlurm !== undefined) return bySlurm;
+  if (knownCause !== undefined && knownCause !== 'ended-by-slurm') return knownCause;
   if (exitCode === ERROR_CODES.stopped) {
     if (job?.preemptTime !== undefined && job.preemptTime >= (job.startTime ?? job.preemptTime)) return 'preempted';
     const leftSeconds =
@@ -112,7 +141,7 @@ function causeOf({ exitCode, job, now, signalLeadSeconds }: AttemptEnd): Attempt
   return isPeer ? 'node-failure' : 'crashed';
 }
 
-function countOf(cause: AttemptCause, { history, limits }: AttemptEnd) {
+function countOf(cause: AttemptCause, { history, limits }: AttemptEnd): { count: number; limit: number; flag: string } {
   const among = (...causes: AttemptCause[]) =>
     history.filter((past) => causes.includes(past.cause as AttemptCause)).length;
   switch (cause) {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SlipError } from '@slip/core';
 import { appendEvent } from '../launch/run-store.js';
 import { type AttemptEnd, decideNext } from './after-attempt.js';
+import { comebacks } from './attempts.js';
 import { type JobFacts, parseJobFacts } from './job-facts.js';
 import type { RunSlurm } from './slurm-command.js';
 import type { RestartLimits } from './submit-plan.js';
@@ -28,6 +29,7 @@ export async function afterAttempt(
   const { runFolder, exitCode, jobId, restartCount } = options;
   const events = await readEvents(runFolder);
   const end: AttemptEnd = {
+    asker: 'script',
     exitCode,
     job: await askJob(options, slurm, say),
     restartCount,
@@ -35,9 +37,7 @@ export async function afterAttempt(
     signalLeadSeconds: options.signalLeadSeconds,
     step: await newestCheckpointStep(runFolder),
     reachedStep: Number((await newestStepRecords(runFolder)).at(-1)?.step ?? 0),
-    history: events
-      .filter(({ event }) => event === 'requeued')
-      .map(({ cause, step }) => ({ cause: String(cause), step: Number(step) })),
+    history: comebacks(events),
     limits: options.limits,
   };
   const move = decideNext(end);
@@ -49,8 +49,8 @@ export async function afterAttempt(
     reason: move.reason,
     step: end.step,
   };
-  const record = (event: 'completed' | 'requeued' | 'left' | 'gave-up', reason = move.reason) =>
-    appendEvent(runFolder, { event, ...facts, reason });
+  const record = (event: 'completed' | 'requeued' | 'left' | 'gave-up', more: Record<string, unknown> = {}) =>
+    appendEvent(runFolder, { event, ...facts, ...more });
   say(`slip-submit: ${move.action}: ${move.reason}`);
   switch (move.action) {
     case 'complete':
@@ -61,6 +61,7 @@ export async function afterAttempt(
       if (move.cause !== 'superseded') await record('left');
       return exitCode;
     case 'give-up':
+    case 'resubmit':
       await record('gave-up');
       return exitCode;
     case 'requeue':
@@ -72,7 +73,8 @@ export async function afterAttempt(
         const error = SlipError.from(thrown);
         if (error.details.signal === null || error.details.signal === undefined) {
           say(`slip-submit: ${error.message}`);
-          await record('gave-up', `Slurm did not requeue the job: ${error.message}`);
+          const reason = `Slurm did not requeue the job: ${error.message}; slip-submit watch or resume submits it again`;
+          await record('gave-up', { reason, requeueDenied: true });
         }
       }
       return exitCode;

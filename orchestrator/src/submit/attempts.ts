@@ -55,6 +55,7 @@ export function attemptsOf(events: readonly TimedEvent[]): Attempt[] {
         break;
       case 'completed':
       case 'requeued':
+      case 'resubmitted':
       case 'left':
       case 'gave-up':
       case 'cancelled':
@@ -70,6 +71,15 @@ export function attemptsOf(events: readonly TimedEvent[]): Attempt[] {
   return attempts;
 }
 
+/** How often the run came back, oldest first. A requeue that Slurm refused was none. */
+export function comebacks(events: readonly TimedEvent[]): { readonly cause: string; readonly step: number }[] {
+  return events
+    .filter(
+      ({ event }, i) => event === 'resubmitted' || (event === 'requeued' && events[i + 1]?.requeueDenied !== true),
+    )
+    .map(({ cause, step }) => ({ cause: String(cause), step: Number(step) }));
+}
+
 /** How many more times the run may come back, by cause. */
 export function restartsLeft(
   events: readonly TimedEvent[],
@@ -80,8 +90,7 @@ export function restartsLeft(
     readonly crashes: number;
   },
 ): Record<string, number> {
-  const used = (...causes: string[]) =>
-    events.filter(({ event, cause }) => event === 'requeued' && causes.includes(String(cause))).length;
+  const used = (...causes: string[]) => comebacks(events).filter(({ cause }) => causes.includes(cause)).length;
   return {
     preempted: Math.max(0, limits.preemptions - used('preempted', 'signalled')),
     'timed-out': Math.max(0, limits.timeouts - used('timed-out')),

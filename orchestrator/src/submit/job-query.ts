@@ -82,7 +82,7 @@ function factsOf(job: Job): JobFacts {
     exitCode: `${job.exitCode ?? 0}:${job.exitSignal ?? 0}`,
     startTime: job.startTime,
     endTime: job.endTime,
-    preemptTime: undefined,
+    preemptTime: job.preemptTime,
     timeLimit: job.timeLimitMinutes === Number.POSITIVE_INFINITY ? 'UNLIMITED' : `${job.timeLimitMinutes} min`,
     workingFolder: job.workingDirectory,
     output: job.standardOutput.replaceAll('%j', String(job.id)),

@@ -7,16 +7,25 @@ import { parseArguments } from '../cli/parse-arguments.js';
 import { appendEvent } from '../launch/run-store.js';
 import type { ProgramPlace } from './batch-script.js';
 import type { JobQuery } from './job-query.js';
+import type { ResubmitWay } from './resubmit.js';
 import { slurmRunner } from './slurm-command.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { readSubmissions, type SubmissionRecord } from './submit-record.js';
 
-export const RUN_COMMANDS = ['status', 'list', 'logs', 'cancel', 'resume', 'attempts', 'after'];
+export const RUN_COMMANDS = ['status', 'list', 'logs', 'cancel', 'resume', 'watch', 'attempts', 'after'];
+
+/** Of `watch`, and of a submission with --follow. */
+export const WATCH_INTERVAL_FLAG: FlagDefinition = {
+  name: 'interval',
+  type: 'number',
+  description: 'watch: seconds between two looks at the job (30)',
+};
 
 const RUN_FLAGS: readonly FlagDefinition[] = [
   { name: 'json', type: 'boolean', description: 'JSON instead of text' },
   { name: 'follow', alias: ['f'], type: 'boolean', description: 'logs: go on until the run is over' },
   { name: 'attempt', type: 'number', description: 'logs: of this attempt, not of the newest' },
+  WATCH_INTERVAL_FLAG,
   ...SUBMIT_FLAGS.filter(({ name }) => name === 'rest-url' || name === 'via'),
 ];
 
@@ -57,6 +66,8 @@ export async function runCommand(
       return cancel(given);
     case 'resume':
       return resume(given);
+    case 'watch':
+      return watch(given);
     case 'attempts':
       return attempts(given);
     default:
@@ -130,22 +141,38 @@ async function cancel({ folder, json, jobs }: Given): Promise<number> {
   );
 }
 
-async function resume({ folder, json, flags, jobs, environment, program }: Given): Promise<number> {
+async function resume(given: Given): Promise<number> {
+  const { folder, json, jobs } = given;
   const { isActive } = await import('./job-query.js');
-  const { chooseWay, restAddress, sendPlan } = await import('./send.js');
-  const { renderBatchScript } = await import('./batch-script.js');
-  const { jobId, plan } = await lastSubmission(folder);
+  const { resubmit } = await import('./resubmit.js');
+  const submission = await lastSubmission(folder);
+  const { jobId } = submission;
   const facts = await jobs().facts(jobId);
   if (isActive(facts))
     throw new SlipError(
       'config',
       `${folder}: job ${jobId} is ${facts?.state}, so there is nothing to resume; see slip-submit status`,
     );
-  const via = (flags.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
-  const rest = restAddress(flags['rest-url'] as string | undefined, environment);
-  const script = renderBatchScript(plan, program);
-  const sent = await sendPlan({ ...plan, runFolder: folder }, script, chooseWay(via, rest, environment), environment);
+  const sent = await resubmit(folder, submission, wayOf(given));
   return print(json ? JSON.stringify(sent) : `job ${sent.jobId} submitted (${sent.via}): goes on with ${folder}`);
+}
+
+async function watch(given: Given): Promise<number> {
+  const { folder, json, jobs, flags } = given;
+  const { watchRun } = await import('./watch-run.js');
+  const { resubmit } = await import('./resubmit.js');
+  return watchRun({
+    runFolder: folder,
+    jobs: jobs(),
+    resubmit: (submission) => resubmit(folder, submission, wayOf(given)),
+    everyMs: Number(flags.interval ?? 30) * 1000,
+    say: (news) => print(json ? JSON.stringify(news) : `${new Date().toISOString()} job ${news.jobId}: ${news.text}`),
+  });
+}
+
+function wayOf({ flags, environment, program }: Given): ResubmitWay {
+  const via = (flags.via ?? 'auto') as ResubmitWay['via'];
+  return { via, restUrl: flags['rest-url'] as string | undefined, environment, program };
 }
 
 async function attempts({ folder, json }: Given): Promise<number> {

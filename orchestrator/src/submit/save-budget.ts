@@ -28,7 +28,7 @@ export function describeSaveBudget(partition: string, budget: SaveBudget, checkp
   const comesBack =
     budget.preemptMode === 'REQUEUE'
       ? ''
-      : `; PreemptMode=${budget.preemptMode}: a job that could not save in time does not come back`;
+      : `; PreemptMode=${budget.preemptMode}: a job that could not save in time comes back only under --follow or slip-submit watch`;
   return (
     `partition ${partition} can be preempted, with ${budget.graceSeconds} s (GraceTime) + ${budget.killWaitSeconds} s (KillWait) ` +
     `to finish a step and save ${size} MB: ${(checkpointBytes / 1e6 / Math.max(1, total)).toFixed(0)} MB/s and more${comesBack}`

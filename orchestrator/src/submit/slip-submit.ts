@@ -6,8 +6,10 @@ import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
-import { RUN_COMMANDS, runCommand } from './run-commands.js';
+import { RUN_COMMANDS, runCommand, WATCH_INTERVAL_FLAG } from './run-commands.js';
+import type { Sent } from './send.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
+import type { SubmitPlan } from './submit-plan.js';
 import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
 
 const TASKS = Object.keys(SUBMIT_TASKS);
@@ -36,7 +38,7 @@ async function submit(argv: readonly string[], environment: NodeJS.ProcessEnv): 
   const passedOn = LAUNCH_FLAGS.filter(({ name }) => PASSED_ON.includes(name));
   const named = argv.find((word) => TASKS.includes(word)) ?? 'pretrain';
   const legacy = LEGACY_FLAGS.filter(({ name }) => !ownFlags(named).some((flag) => flag.name === name));
-  const definitions = [...CLI_FLAGS, JSON_FLAG, ...legacy, ...passedOn, ...SUBMIT_FLAGS, ...ownFlags(named)];
+  const definitions = [...CLI_FLAGS, ...REPLY_FLAGS, ...legacy, ...passedOn, ...SUBMIT_FLAGS, ...ownFlags(named)];
   const { task = 'pretrain', flags } = parseArguments(argv, definitions, TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
   if (flags.help === true) return printHelp(task, passedOn);
@@ -73,11 +75,22 @@ async function submitTask(name: string, given: Values, environment: NodeJS.Proce
   for (const error of errors.slice(1)) log.error(error.toString());
   if (errors[0] !== undefined) throw errors[0];
   const sent = await sendPlan(plan, script, chooseWay(via, rest, environment), environment);
-  if (given.json === true) return print(JSON.stringify(sent));
-  return print(
+  print(given.json === true ? JSON.stringify(sent) : describeSent(plan, sent));
+  return given.follow === true ? runCommand('watch', watchArguments(sent.runFolder, given), environment, PROGRAM) : 0;
+}
+
+function describeSent(plan: SubmitPlan, sent: Sent): string {
+  return (
     `job ${sent.jobId} submitted (${sent.via}): ${plan.nodes} nodes x ${plan.workersPerNode} workers\n` +
-      `run folder ${sent.runFolder}\nslip-submit status ${sent.runFolder}`,
+    `run folder ${sent.runFolder}\nslip-submit status ${sent.runFolder}`
   );
+}
+
+function watchArguments(runFolder: string, given: Values): string[] {
+  const passed = ['interval', 'via', 'rest-url'].flatMap((name) =>
+    given[name] === undefined ? [] : [`--${name}=${given[name]}`],
+  );
+  return [runFolder, ...passed, ...(given.json === true ? ['--json'] : [])];
 }
 
 async function makePlan(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
@@ -120,7 +133,11 @@ function chooseRunFolder(jobDir: unknown, { runFolder = 'runs/%j' }: SubmitTask)
   return typeof jobDir === 'string' && jobDir !== '' ? jobDir : runFolder;
 }
 
-const JSON_FLAG: FlagDefinition = { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' };
+const REPLY_FLAGS: readonly FlagDefinition[] = [
+  { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' },
+  { name: 'follow', type: 'boolean', description: 'stay, and submit the run again where Slurm does not requeue it' },
+  WATCH_INTERVAL_FLAG,
+];
 
 const USAGE = `slip-submit [job flags] [TASK] [task flags]
 slip-submit ${RUN_COMMANDS.filter((name) => name !== 'after').join('|')} RUN
@@ -140,7 +157,7 @@ async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Pro
     ] as const,
     epilogue: 'Exit codes are in docs/errors.md, more in docs/slurm.md.',
     groups: [
-      { title: 'Job', flags: [...SUBMIT_FLAGS, JSON_FLAG] },
+      { title: 'Job', flags: [...SUBMIT_FLAGS, ...REPLY_FLAGS] },
       { title: 'Launch', flags: passedOn },
       { title: 'General', flags: CLI_FLAGS },
       { title: task, flags: ownFlags(task) },

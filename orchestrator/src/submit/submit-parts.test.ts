@@ -9,6 +9,7 @@ import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attempt.js';
+import { comebacks } from './attempts.js';
 import { renderBatchScript } from './batch-script.js';
 import { parseJobFacts } from './job-facts.js';
 import { restSubmission } from './rest-submission.js';
@@ -170,7 +171,7 @@ test('how long a preempted job has to save is read from Slurm', () => {
   assert.equal(
     describeSaveBudget('low', low, 9e9),
     'partition low can be preempted, with 60 s (GraceTime) + 30 s (KillWait) to finish a step and save 9000 MB: ' +
-      '100 MB/s and more; PreemptMode=CANCEL: a job that could not save in time does not come back',
+      '100 MB/s and more; PreemptMode=CANCEL: a job that could not save in time comes back only under --follow or slip-submit watch',
   );
   const off = readSaveBudget('PartitionName=main GraceTime=0 PreemptMode=OFF', config);
   assert.equal(describeSaveBudget('main', off, 9e9), undefined);
@@ -206,6 +207,7 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
   const limits = { timeouts: 30, preemptions: 30, nodeFailures: 10, crashes: 3 };
   const inTheMiddle = new Date('2026-01-01T10:30:00');
   const usual: AttemptEnd = {
+    asker: 'script',
     exitCode: 75,
     job,
     restartCount: 2,
@@ -247,6 +249,38 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
     [{ job: preempted, history: past('preempted', ...Array(MAX_WITHOUT_PROGRESS).fill(50)) }, 'give-up preempted'],
   ];
   for (const [change, expected] of cases) assert.equal(next(change), expected, JSON.stringify(change));
+  const over = (state: string, change: Partial<AttemptEnd> = {}): [Partial<AttemptEnd>, string] => [
+    { asker: 'watch', exitCode: 137, ...change, job: { ...job, state } },
+    '',
+  ];
+  const watched: [[Partial<AttemptEnd>, string], string][] = [
+    [over('PREEMPTED'), 'resubmit preempted'],
+    [over('PREEMPTED', { exitCode: 75, knownCause: 'ended-by-slurm' }), 'resubmit preempted'],
+    [over('TIMEOUT'), 'resubmit timed-out'],
+    [over('NODE_FAIL'), 'resubmit node-failure'],
+    [over('OUT_OF_MEMORY'), 'resubmit crashed'],
+    [over('FAILED', { exitCode: 75, knownCause: 'preempted' }), 'resubmit preempted'],
+    [over('FAILED', { exitCode: 9 }), 'resubmit crashed'],
+    [over('FAILED', { exitCode: 6 }), 'give-up final-error'],
+    [over('CANCELLED'), 'leave ended-by-slurm'],
+    [over('COMPLETED', { exitCode: 0 }), 'complete finished'],
+    [over('TIMEOUT', { history: past('timed-out', 1, 2), limits: { ...limits, timeouts: 2 } }), 'give-up timed-out'],
+    [over('PREEMPTED', { history: past('preempted', 50, 50, 50) }), 'give-up preempted'],
+  ];
+  for (const [[change], expected] of watched) assert.equal(next(change), expected, JSON.stringify(change));
+  assert.deepEqual(
+    comebacks([
+      { time: '1', event: 'requeued', cause: 'preempted', step: 4 },
+      { time: '2', event: 'requeued', cause: 'crashed', step: 8 },
+      { time: '3', event: 'gave-up', requeueDenied: true },
+      { time: '4', event: 'resubmitted', cause: 'crashed', step: 8 },
+    ]),
+    [
+      { cause: 'preempted', step: 4 },
+      { cause: 'crashed', step: 8 },
+    ],
+    'what Slurm refused does not count twice',
+  );
   const { reason } = decideNext({ ...usual, exitCode: 9, reachedStep: 53 });
   assert.equal(reason, 'crashed, 1 of 3; goes on from step 50; steps 51 to 53 were not saved');
 });

@@ -24,6 +24,7 @@ export function slipSubmit(
   cluster: Cluster,
   args: readonly string[],
   more: Record<string, string> = {},
+  onFirstLine?: (line: string) => void,
 ): Promise<Finished> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [program, ...args], {
@@ -31,7 +32,11 @@ export function slipSubmit(
       cwd: path.dirname(cluster.folder),
     });
     let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk) => (stdout += chunk));
+    child.stdout.on('data', (chunk) => {
+      const isFirst = !stdout.includes('\n');
+      stdout += chunk;
+      if (isFirst && stdout.includes('\n')) onFirstLine?.(stdout.slice(0, stdout.indexOf('\n')));
+    });
     child.stderr.on('data', (chunk) => (stderr += chunk));
     child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
@@ -41,6 +46,18 @@ export async function submitJob(cluster: Cluster, args: readonly string[]): Prom
   const { code, stdout, stderr } = await slipSubmit(cluster, ['--json', ...args]);
   if (code !== 0) throw new Error(`slip-submit ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
+}
+
+/** For `--follow`: the job as soon as it is submitted, and the end of slip-submit. */
+export function submitJobAndGoOn(
+  cluster: Cluster,
+  args: readonly string[],
+): Promise<{ job: Submitted; finished: Promise<Finished> }> {
+  return new Promise((resolve, reject) => {
+    const onLine = (line: string) => resolve({ job: JSON.parse(line), finished });
+    const finished = slipSubmit(cluster, ['--json', ...args], {}, onLine);
+    finished.then(({ stderr }) => reject(new Error(`slip-submit ended without a job: ${stderr}`)), reject);
+  });
 }
 
 export interface TinyRuns {

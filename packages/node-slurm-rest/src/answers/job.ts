@@ -46,6 +46,7 @@ export interface Job {
   readonly submitTime: Date | undefined;
   readonly startTime: Date | undefined;
   readonly endTime: Date | undefined;
+  readonly preemptTime: Date | undefined;
   /** Infinity for none. */
   readonly timeLimitMinutes: number | undefined;
   readonly workingDirectory: string;
@@ -82,6 +83,7 @@ export function readJob(raw: Answer): Job {
     submitTime: readTime(raw.submit_time),
     startTime: readTime(raw.start_time),
     endTime: readTime(raw.end_time),
+    preemptTime: readTime(raw.preempt_time),
     timeLimitMinutes: readNumber(raw.time_limit, Number.POSITIVE_INFINITY),
     workingDirectory: readText(raw.current_working_directory),
     standardOutput: readText(raw.standard_output),
