@@ -11,29 +11,14 @@ export interface ProgramPlace {
 
 export function renderBatchScript(plan: SubmitPlan, program: ProgramPlace): string {
   return [
-    '#!/bin/bash',
-    ...directives(plan).map(
-      ([key, value]) => `#SBATCH --${key}${value === undefined ? '' : `=${quoteDirective(value)}`}`,
-    ),
-    '',
-    '# Written by slip-submit. It can be read, changed and submitted by hand with sbatch.',
-    `run=${withJobId(plan.runFolder)}`,
-    `node=${quote(program.node)}`,
-    `slip=${quote(program.bin)}`,
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, not ours
-    'attempt="$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}"',
-    '',
-    ...(plan.setup.length === 0 ? [] : ['# Set-up lines of site profile and command line.', ...plan.setup, '']),
+    ...scriptHead(plan, program),
     "# Slurm's signals reach the steps too, and slip-launch saves when it gets one. This script only has to outlive them.",
     'interrupted=0',
     "trap 'interrupted=1' TERM USR2",
     '',
     '# One agent per node. The one of the first node hosts the coordinator, on a free port that it writes into the run folder.',
     'mkdir -p "$run/slurm/rendezvous"',
-    `srun --export=ALL --nodes=${plan.nodes} --ntasks=${plan.nodes} --ntasks-per-node=1 --cpus-per-task=${plan.cpusPerNode} --kill-on-bad-exit=0 \\`,
-    `  bash -c 'exec "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "\${@:2}"' \\`,
-    '  "$node" "$slip/slip-launch.js" \\',
-    ...launchArguments(plan).map((argument) => `  ${argument} \\`),
+    ...agentStep(plan, ['--bind-workers', ...plan.launchFlags.map(quote)]),
     '  &',
     'step=$!',
     'wait "$step"; code=$?',
@@ -49,6 +34,40 @@ export function renderBatchScript(plan: SubmitPlan, program: ProgramPlace): stri
     `exec "$node" "$slip/slip-submit.js" after "$run" --exit-code "$code" --signal-lead=${plan.signalLeadSeconds} ${limitFlags(plan)}`,
     '',
   ].join('\n');
+}
+
+/** Directives, and where everything is. */
+export function scriptHead(plan: SubmitPlan, program: ProgramPlace): string[] {
+  return [
+    '#!/bin/bash',
+    ...directives(plan).map(
+      ([key, value]) => `#SBATCH --${key}${value === undefined ? '' : `=${quoteDirective(value)}`}`,
+    ),
+    '',
+    '# Written by slip-submit. It can be read, changed and submitted by hand with sbatch.',
+    `run=${withJobId(plan.runFolder)}`,
+    `node=${quote(program.node)}`,
+    `slip=${quote(program.bin)}`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, not ours
+    'attempt="$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}"',
+    '',
+    ...(plan.setup.length === 0 ? [] : ['# Set-up lines of site profile and command line.', ...plan.setup, '']),
+  ];
+}
+
+/** One task per node with all of the node's cores. */
+export function srunPerNode(plan: SubmitPlan): string {
+  return `srun --export=ALL --nodes=${plan.nodes} --ntasks=${plan.nodes} --ntasks-per-node=1 --cpus-per-task=${plan.cpusPerNode} --kill-on-bad-exit=0 \\`;
+}
+
+/** slip-launch on every node, each line with its backslash; what follows ends the command. */
+export function agentStep(plan: SubmitPlan, launchFlags: readonly string[]): string[] {
+  return [
+    srunPerNode(plan),
+    `  bash -c 'exec "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "\${@:2}"' \\`,
+    '  "$node" "$slip/slip-launch.js" \\',
+    ...launchArguments(plan, launchFlags).map((argument) => `  ${argument} \\`),
+  ];
 }
 
 /** Options of sbatch, in the order of the script; also what a dry run shows. */
@@ -87,14 +106,13 @@ export function directives(plan: SubmitPlan): [string, string | undefined][] {
   });
 }
 
-function launchArguments(plan: SubmitPlan): string[] {
+function launchArguments(plan: SubmitPlan, launchFlags: readonly string[]): string[] {
   return [
     `--nnodes=${plan.nodes}`,
     `--nproc=${plan.workersPerNode}`,
     '--rdzv-id="$attempt"',
     '--rdzv-endpoint="file://$run/slurm/rendezvous/$attempt"',
-    '--bind-workers',
-    ...plan.launchFlags.map(quote),
+    ...launchFlags,
     plan.task,
     '--output-dir="$run"',
     ...plan.taskFlags.map(quote),

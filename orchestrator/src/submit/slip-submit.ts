@@ -1,30 +1,27 @@
 // The command slip-submit: argv and environment in, exit code out. The only place of submission that reads either.
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FlagDefinition } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
-import { RUN_COMMANDS, runCommand, WATCH_INTERVAL_FLAG } from './run-commands.js';
+import { makePlan, PASSED_ON } from './make-plan.js';
+import { JOB_COMMANDS, RUN_COMMANDS, runCommand, WATCH_INTERVAL_FLAG } from './run-commands.js';
 import type { Sent } from './send.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import type { SubmitPlan } from './submit-plan.js';
-import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
+import { ownFlags, SUBMIT_TASKS } from './submit-tasks.js';
 
 const TASKS = Object.keys(SUBMIT_TASKS);
-const SITE_FOLDER = fileURLToPath(new URL('../../../slurm/sites', import.meta.url));
 const PROGRAM = { node: process.execPath, bin: fileURLToPath(new URL('../../bin', import.meta.url)) };
-
-/** Of slip-launch, those that the batch script does not set itself. */
-const PASSED_ON = ['max-restarts', 'rdzv-conf', 'role', 'log-dir', 'redirects', 'tee', 'local-ranks-filter'];
 
 /** Runs the command; errors for people are printed here, as one line. */
 export async function slipSubmit(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   try {
     const [first] = argv;
-    if (first !== undefined && RUN_COMMANDS.includes(first))
+    if (first !== undefined && [...RUN_COMMANDS, ...JOB_COMMANDS].includes(first))
       return await runCommand(first, argv.slice(1), environment, PROGRAM);
+    if (first === 'doctor') return await submitDoctor(argv.slice(1), environment);
     return await submit(argv, environment);
   } catch (thrown) {
     const error = SlipError.from(thrown);
@@ -46,6 +43,13 @@ async function submit(argv: readonly string[], environment: NodeJS.ProcessEnv): 
   for (const { name, description } of legacy)
     if (flags[name] !== undefined) log.info(`--${name} has no effect: ${description}`);
   return submitTask(task, flags, environment, log);
+}
+
+async function submitDoctor(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const { flags } = parseArguments(argv, [...CLI_FLAGS, ...REPLY_FLAGS, ...SUBMIT_FLAGS], []);
+  if (flags.help === true) return printHelp('bench-comm', []);
+  const { doctor } = await import('./doctor.js');
+  return doctor(flags, environment, PROGRAM, (line) => print(line));
 }
 
 type Values = Readonly<Record<string, unknown>>;
@@ -93,46 +97,6 @@ function watchArguments(runFolder: string, given: Values): string[] {
   return [runFolder, ...passed, ...(given.json === true ? ['--json'] : [])];
 }
 
-async function makePlan(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
-  const { readFlagFile } = await import('@slip/config');
-  const { planSubmission, resolveSubmitFlags } = await import('./submit-plan.js');
-  const { flagsFromSbatchVariables } = await import('./slurm-command.js');
-  const cwd = process.cwd();
-  const site =
-    typeof given.site === 'string'
-      ? await readFlagFile(
-          given.site,
-          { flag: 'site', folder: SITE_FOLDER, shownFolder: 'slurm/sites/', cwd },
-          SUBMIT_FLAGS,
-        )
-      : {};
-  const variables = flagsFromSbatchVariables(environment);
-  for (const [name, value] of Object.entries(variables))
-    if (given[name] === undefined && site[name] === undefined)
-      log.info(`--${name} ${value} is taken from SBATCH_${name.toUpperCase()}`);
-  const flags = resolveSubmitFlags(pick(given, SUBMIT_FLAGS), { ...variables, ...site });
-  const task = await SUBMIT_TASKS[name]!.prepare({
-    flags: pick(given, ownFlags(name)),
-    ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
-    launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
-    cwd,
-  });
-  for (const notice of task.notices) log.info(notice);
-  for (const warning of task.warnings) log.warn(warning);
-  const launchFlags = PASSED_ON.flatMap((flag) => (given[flag] === undefined ? [] : [`--${flag}=${given[flag]}`]));
-  const runFolder = path.resolve(cwd, chooseRunFolder(flags['job-dir'], task));
-  const { taskFlags } = task;
-  return {
-    task,
-    plan: planSubmission({ flags, task: name, taskFlags, runFolder, workingFolder: cwd, launchFlags }),
-  };
-}
-
-/** The launchers of the original: --job_dir is the run folder. Without it, that of flags or recipe, when they name one. */
-function chooseRunFolder(jobDir: unknown, { runFolder = 'runs/%j' }: SubmitTask): string {
-  return typeof jobDir === 'string' && jobDir !== '' ? jobDir : runFolder;
-}
-
 const REPLY_FLAGS: readonly FlagDefinition[] = [
   { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' },
   { name: 'follow', type: 'boolean', description: 'stay, and submit the run again where Slurm does not requeue it' },
@@ -140,7 +104,8 @@ const REPLY_FLAGS: readonly FlagDefinition[] = [
 ];
 
 const USAGE = `slip-submit [job flags] [TASK] [task flags]
-slip-submit ${RUN_COMMANDS.filter((name) => name !== 'after').join('|')} RUN
+slip-submit ${RUN_COMMANDS.join('|')} RUN
+slip-submit doctor [job flags]
 
 Submits a run to Slurm: one agent per node, one worker per GPU, back into the queue after a preemption, a time limit or a
 lost node. TASK is pretrain when not given, or bench-comm; --help after a task lists its flags.
@@ -176,13 +141,8 @@ function print(text: string): number {
 }
 
 function unknownTask(task: string): SlipError {
-  const known = [...TASKS, ...RUN_COMMANDS];
+  const known = [...TASKS, ...RUN_COMMANDS, 'doctor'];
   const nearest = nearestName(task, known);
   const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean ${nearest}?`;
   return new SlipError('config', `unknown task "${task}"; ${hint}`);
-}
-
-function pick(flags: Values, definitions: readonly FlagDefinition[]): Record<string, unknown> {
-  const names = new Set(definitions.map(({ name }) => name));
-  return Object.fromEntries(Object.entries(flags).filter(([name]) => names.has(name)));
 }
