@@ -102,7 +102,11 @@ function chooseMove(end: AttemptEnd): NextMove {
   const cause = causeOf(end);
   const { count, limit, flag } = countOf(cause, end);
   if (count >= limit)
-    return { action: 'give-up', cause, reason: `${cause} ${count + 1} times, and ${flag} is ${limit}` };
+    return {
+      action: 'give-up',
+      cause,
+      reason: `${cause}${count === 0 ? '' : ` ${count + 1} times`}, and ${flag} is ${limit}`,
+    };
   const idle = attemptsWithoutProgress(end);
   if (idle >= MAX_WITHOUT_PROGRESS)
     return { action: 'give-up', cause, reason: `${idle} attempts in a row saved no step after ${step}` };

@@ -76,9 +76,14 @@ export const SUBMIT_FLAGS: readonly FlagDefinition[] = [
   count('max-timeouts', 30, 'how often the job goes on after its time limit', { group: 'Coming back' }),
   count('max-preemptions', 30, 'how often it goes on after a preemption', { group: 'Coming back' }),
   count('max-node-failures', 10, 'how often it goes on after a lost node', { group: 'Coming back' }),
-  count('max-crashes', 3, 'how often it goes on when a worker crashed and slip-launch could not mend it', {
-    group: 'Coming back',
-  }),
+  count(
+    'max-crashes',
+    0,
+    'how often it goes on when a worker crashed and the restarts of slip-launch did not mend it',
+    {
+      group: 'Coming back',
+    },
+  ),
   text('site', 'defaults for a cluster: a file, or a name in slurm/sites/', { group: 'Submitting' }),
   text('via', 'how to reach Slurm', { choices: ['auto', 'sbatch', 'rest'], default: 'auto', group: 'Submitting' }),
   text('rest-url', 'slurmrestd: unix:/SOCKET or http(s)://HOST:PORT (default: SLURMRESTD_SOCKET, SLURMRESTD_URL)', {

@@ -70,7 +70,7 @@ const SCRIPTS: Readonly<Record<string, string[]>> = {
       '--sbatch',
       'contiguous',
       '--max-crashes',
-      '0',
+      '2',
       '--lr',
       '1e-3',
       '--betas',

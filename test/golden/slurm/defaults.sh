@@ -48,4 +48,4 @@ done
 
 # Asks Slurm why the step ended, and puts the job back into the queue where that helps.
 trap '' TERM USR2
-exec "$node" "$slip/slip-submit.js" after "$run" --exit-code "$code" --signal-lead=120 --max-timeouts=30 --max-preemptions=30 --max-node-failures=10 --max-crashes=3
+exec "$node" "$slip/slip-submit.js" after "$run" --exit-code "$code" --signal-lead=120 --max-timeouts=30 --max-preemptions=30 --max-node-failures=10 --max-crashes=0

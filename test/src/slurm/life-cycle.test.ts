@@ -30,7 +30,7 @@ test('a run is watched, cancelled and resumed', { skip: skipWithoutSlurm() }, as
   await context.test('status has step, speed, time to go and attempts left, by commands and by REST', async () => {
     assert.deepEqual([seen.jobId, seen.state, seen.nodes, seen.totalSteps], [job.jobId, 'RUNNING', 'node[01-02]', 360]);
     assert.ok(seen.imagesPerSecond > 0 && seen.etaSeconds > 0);
-    assert.deepEqual(seen.restartsLeft, { preempted: 30, 'timed-out': 30, 'node-failure': 10, crashed: 3 });
+    assert.deepEqual(seen.restartsLeft, { preempted: 30, 'timed-out': 30, 'node-failure': 10, crashed: 0 });
     const overRest = await ask('status', job.runFolder, '--rest-url', `unix:${cluster.environment.SLURMRESTD_SOCKET}`);
     assert.deepEqual([overRest.jobId, overRest.state, overRest.nodes], [job.jobId, 'RUNNING', 'node[01-02]']);
     const text = (await slipSubmit(cluster, ['status', job.runFolder])).stdout;
