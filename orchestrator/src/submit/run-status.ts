@@ -1,8 +1,8 @@
 // The state of a run: what Slurm says of its job, and what its folder says of the training. Works without accounting.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { readPlan } from '@slip/config';
 import { SlipError } from '@slip/core';
-import { attemptFolder, lastAttempt } from '../launch/run-store.js';
 import { attemptsOf, restartsLeft } from './attempts.js';
 import type { JobQuery } from './job-query.js';
 import { newestCheckpointStep, newestStepRecords, readEvents, readSubmissions } from './submit-record.js';
@@ -60,7 +60,7 @@ export async function readRunStatus(runFolder: string, jobs: JobQuery): Promise<
 async function readTraining(runFolder: string) {
   const steps = await newestStepRecords(runFolder);
   const newest = steps.at(-1);
-  const totalSteps = await readTotalSteps(runFolder);
+  const totalSteps = (await readPlan(runFolder))?.totalSteps;
   if (newest === undefined) return { step: 0, ...(totalSteps === undefined ? {} : { totalSteps }) };
   const mean = (key: string) =>
     steps.slice(-20).reduce((sum, step) => sum + Number(step[key]), 0) / Math.min(20, steps.length);
@@ -72,19 +72,6 @@ async function readTraining(runFolder: string) {
       ? {}
       : { totalSteps, etaSeconds: Math.round((Math.max(0, totalSteps - step) * mean('stepMs')) / 1000) }),
   };
-}
-
-/** Rank 0 says it when it starts. */
-async function readTotalSteps(runFolder: string): Promise<number | undefined> {
-  const attempt = await lastAttempt(runFolder);
-  for (let n = attempt ?? -1; n >= 0; n--) {
-    const log = await readFile(path.join(attemptFolder(runFolder, n), 'logs', 'rank-00000.log'), 'utf8').catch(
-      () => '',
-    );
-    const total = /(\d+) steps per epoch, (\d+) in all/.exec(log)?.[2];
-    if (total !== undefined) return Number(total);
-  }
-  return undefined;
 }
 
 /** Folders beneath `folder` that slip-submit has submitted, one level deep and itself. */

@@ -55,10 +55,13 @@ export async function sendPlan(
 ): Promise<Sent> {
   // With the job's id in its name, the folder can only be made once the job is known, and has to be before it begins.
   const hold = plan.runFolder.includes('%j');
-  if (!hold) await prepareRunFolder(plan.runFolder);
+  const undo = hold ? async () => undefined : await prepareRunFolder(plan.runFolder);
   const slurm = way.via === 'sbatch' ? bySbatch(environment) : byRest(way.rest, environment);
   try {
-    const jobId = await slurm.submit(plan, script, hold);
+    const jobId = await slurm.submit(plan, script, hold).catch(async (error) => {
+      await undo();
+      throw error;
+    });
     const runFolder = plan.runFolder.replaceAll('%j', String(jobId));
     const record = { jobId, via: way.via, submittedAt: new Date().toISOString(), plan: { ...plan, runFolder } };
     try {

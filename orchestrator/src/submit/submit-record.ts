@@ -1,5 +1,5 @@
 // What slip-submit leaves in a run folder: `slurm/job-<id>.json` and `.sh` per submission, and its lines of events.jsonl.
-import { mkdir, open, readdir, readFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { appendEvent, type RunEvent } from '../launch/run-store.js';
@@ -12,10 +12,18 @@ export interface SubmissionRecord {
   readonly plan: SubmitPlan;
 }
 
-/** Slurm does not create the folder of a job's output, and ends the job when it is missing. */
-export async function prepareRunFolder(runFolder: string): Promise<void> {
+/**
+ * Slurm does not create the folder of a job's output, and ends the job when it is missing.
+ * @returns how to undo it, for a job that was refused: folders that were there before stay, and so does what is not empty
+ */
+export async function prepareRunFolder(runFolder: string): Promise<() => Promise<void>> {
+  const folder = path.join(runFolder, 'slurm');
   try {
-    await mkdir(path.join(runFolder, 'slurm'), { recursive: true });
+    const first = await mkdir(folder, { recursive: true });
+    return async () => {
+      for (let at = folder; first !== undefined && at.startsWith(first); at = path.dirname(at))
+        await rmdir(at).catch(() => undefined);
+    };
   } catch (error) {
     throw new SlipError(
       'data',

@@ -12,5 +12,5 @@ export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
 export { checkpointBytes, describePlan, describeRows, type Plan, planPretrain, rowsOfRanks } from './plan.js';
 export { parseRecipe, readFlagFile, readRecipe } from './recipe.js';
 export { modelOf, type ResolvedConfig, type RunConfig, resolvePretrainConfig } from './run-config.js';
-export { continueRun, readRunConfig, writeRunConfig } from './run-folder.js';
+export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
 export { checkValue } from './values.js';

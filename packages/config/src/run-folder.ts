@@ -1,9 +1,10 @@
-// `<run>/config.json`: what a run is, with a hash of what may not change while it lasts.
+// `<run>/config.json`: what a run is, with a hash of what may not change while it lasts. `<run>/plan.json`: what that amounts to
+// with its dataset, for whoever looks on.
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { hashConfig, identityOf } from './identity.js';
-import { describeRows, rowsOfRanks } from './plan.js';
+import { describeRows, type Plan, rowsOfRanks } from './plan.js';
 import { checkTogether, type ResolvedConfig, type RunConfig } from './run-config.js';
 
 /**
@@ -48,6 +49,23 @@ export async function readRunConfig(file: string): Promise<{ config: RunConfig; 
   const found = await readIfThere(file);
   if (found === undefined) throw new SlipError('config', `${file} is missing; slip-launch writes it`);
   return found;
+}
+
+/** Written anew by every attempt: the dataset or --epochs may have changed. @throws SlipError `data` */
+export async function writePlan(runFolder: string, plan: Plan): Promise<void> {
+  const file = path.join(runFolder, 'plan.json');
+  await writeFileAtomic(file, `${JSON.stringify(plan, null, 2)}\n`).catch((error) => {
+    throw new SlipError('data', `${file} cannot be written: ${error.message}`, { cause: error });
+  });
+}
+
+/** Undefined before training has begun. */
+export async function readPlan(runFolder: string): Promise<Plan | undefined> {
+  try {
+    return JSON.parse(await readFile(path.join(runFolder, 'plan.json'), 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 async function readIfThere(file: string): Promise<{ config: RunConfig; hash: string } | undefined> {

@@ -94,7 +94,18 @@ const WAYS: Readonly<Record<string, Way>> = {
 test('interrupted in any way, a run ends with the same weights', { skip: skipWithoutSlurm() }, async (context) => {
   const cluster = await startCluster(context, '--nodes', '3', '--gpus', '2', '--cpus', '4');
   const runs = await tinyRuns(context);
-  const more = ['--checkpoint-every-steps', '4', '--max-restarts', '0', '--max-crashes', '1', '--signal-lead', '60', '--comm-timeout', '120'];
+  const more = [
+    '--checkpoint-every-steps',
+    '4',
+    '--max-restarts',
+    '0',
+    '--max-crashes',
+    '1',
+    '--signal-lead',
+    '60',
+    '--comm-timeout',
+    '120',
+  ];
   const submit = (name: string, epochs: number, nodes = 2) =>
     submitJob(
       cluster,

@@ -64,6 +64,8 @@ test('slip-submit trains on two nodes of two workers', { skip: skipWithoutSlurm(
         none.stderr,
         /^slip-submit: \[scheduler\] sbatch --test-only: .*invalid partition specified: nowhere/im,
       );
+      const late = await slipSubmit(cluster, runs.run('refused/late', '--partition', 'nowhere', '--via', 'rest'));
+      assert.equal(late.code, 10, late.stderr);
       const gpus = await slipSubmit(cluster, runs.run('refused', '--ngpus', '9', '--batch-size', '1', '--dry-run'));
       assert.equal(gpus.code, 10, gpus.stderr);
       assert.match(gpus.stdout, /#SBATCH --gres=gpu:9\n/);

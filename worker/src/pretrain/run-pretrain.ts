@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
-import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks } from '@slip/config';
+import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
 import { createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
@@ -58,6 +58,7 @@ async function pretrain(
       loaders.push(loader);
     }
     const plan = planPretrain(config, loaders[0].datasetSize);
+    if (group.rank === 0) await writePlan(config.outputDir, plan);
     const state = await createTrainState(model, config.seed, group);
     const checkpoint = await restore(context, state, group);
     await checkRanksAgree(group, state);
