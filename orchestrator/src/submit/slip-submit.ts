@@ -5,12 +5,13 @@ import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
+import type { CheckResult } from './checks.js';
 import { makePlan, PASSED_ON } from './make-plan.js';
 import { JOB_COMMANDS, RUN_COMMANDS, runCommand, WATCH_INTERVAL_FLAG } from './run-commands.js';
 import type { Sent } from './send.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import type { SubmitPlan } from './submit-plan.js';
-import { ownFlags, SUBMIT_TASKS } from './submit-tasks.js';
+import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
 
 const TASKS = Object.keys(SUBMIT_TASKS);
 const PROGRAM = { node: process.execPath, bin: fileURLToPath(new URL('../../bin', import.meta.url)) };
@@ -55,15 +56,43 @@ async function submitDoctor(argv: readonly string[], environment: NodeJS.Process
 type Values = Readonly<Record<string, unknown>>;
 
 async function submitTask(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger): Promise<number> {
-  const { plan, task } = await makePlan(name, given, environment, log);
-  const { renderBatchScript } = await import('./batch-script.js');
-  const script = renderBatchScript(plan, PROGRAM);
   const { chooseWay, restAddress, sendPlan } = await import('./send.js');
   const { checkSubmission } = await import('./checks.js');
-  const rest = restAddress(given['rest-url'] as string | undefined, environment);
+  const { renderBatchScript } = await import('./batch-script.js');
+  const { elementsOf, refuseEqualFolders } = await import('./submit-array.js');
   const via = (given.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
-  const { errors, warnings } = await checkSubmission({ plan, task, script, via, environment });
-  if (given['dry-run'] === true) {
+  const elements: Prepared[] = [];
+  for (const element of elementsOf(given)) {
+    const { plan, task } = await makePlan(name, element, environment, log);
+    const script = renderBatchScript(plan, PROGRAM);
+    const checked = await checkSubmission({ plan, task, script, via, environment });
+    elements.push({ plan, task, script, ...checked });
+  }
+  refuseEqualFolders(elements.map(({ plan }) => plan.runFolder));
+  if (given['dry-run'] === true) return preview(elements);
+  for (const warning of new Set(elements.flatMap(({ warnings }) => warnings))) log.warn(warning);
+  // One that cannot work keeps all of them out of the queue.
+  const errors = elements.flatMap((element) => element.errors);
+  for (const error of errors.slice(1)) log.error(error.toString());
+  if (errors[0] !== undefined) throw errors[0];
+  const way = chooseWay(via, restAddress(given['rest-url'] as string | undefined, environment), environment);
+  for (const { plan, script } of elements) {
+    const sent = await sendPlan(plan, script, way, environment);
+    print(given.json === true ? JSON.stringify(sent) : describeSent(plan, sent));
+    if (given.follow === true) return runCommand('watch', watchArguments(sent.runFolder, given), environment, PROGRAM);
+  }
+  return 0;
+}
+
+interface Prepared extends CheckResult {
+  readonly plan: SubmitPlan;
+  readonly task: SubmitTask;
+  readonly script: string;
+}
+
+async function preview(elements: readonly Prepared[]): Promise<number> {
+  let exitCode = 0;
+  for (const { plan, task, script, errors, warnings } of elements) {
     const problems = [...errors];
     print(script);
     try {
@@ -73,14 +102,9 @@ async function submitTask(name: string, given: Values, environment: NodeJS.Proce
     }
     for (const warning of warnings) print(`# warning: ${warning}`);
     for (const problem of problems) print(`# refused: ${problem.toString()}`);
-    return problems[0]?.exitCode ?? 0;
+    exitCode ||= problems[0]?.exitCode ?? 0;
   }
-  for (const warning of warnings) log.warn(warning);
-  for (const error of errors.slice(1)) log.error(error.toString());
-  if (errors[0] !== undefined) throw errors[0];
-  const sent = await sendPlan(plan, script, chooseWay(via, rest, environment), environment);
-  print(given.json === true ? JSON.stringify(sent) : describeSent(plan, sent));
-  return given.follow === true ? runCommand('watch', watchArguments(sent.runFolder, given), environment, PROGRAM) : 0;
+  return exitCode;
 }
 
 function describeSent(plan: SubmitPlan, sent: Sent): string {
@@ -101,6 +125,7 @@ const REPLY_FLAGS: readonly FlagDefinition[] = [
   { name: 'json', type: 'boolean', description: 'one line of JSON instead of text' },
   { name: 'follow', type: 'boolean', description: 'stay, and submit the run again where Slurm does not requeue it' },
   WATCH_INTERVAL_FLAG,
+  { name: 'array', type: 'array', texts: true, description: 'recipes: each becomes a job and a run folder of its own' },
 ];
 
 const USAGE = `slip-submit [job flags] [TASK] [task flags]

@@ -15,6 +15,7 @@ import { parseJobFacts } from './job-facts.js';
 import { restSubmission } from './rest-submission.js';
 import { describeSaveBudget, readSaveBudget } from './save-budget.js';
 import { flagsFromSbatchVariables, slurmEnvironment } from './slurm-command.js';
+import { elementsOf, refuseEqualFolders } from './submit-array.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { planSubmission, resolveSubmitFlags } from './submit-plan.js';
 import { formatTimeLimit, parseTimeLimit } from './time-limit.js';
@@ -283,4 +284,17 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
   );
   const { reason } = decideNext({ ...usual, exitCode: 9, reachedStep: 53 });
   assert.equal(reason, 'crashed, 1 of 3; goes on from step 50; steps 51 to 53 were not saved');
+});
+
+test('an array is one submission a recipe, each in a folder of its own', () => {
+  const given = { array: ['slip_vits16', 'my/other.yaml'], 'job-dir': '/runs/x', nodes: 2 };
+  assert.deepEqual(elementsOf(given), [
+    { ...given, recipe: 'slip_vits16', 'job-name': 'slip-slip_vits16', 'job-dir': '/runs/x/slip_vits16' },
+    { ...given, recipe: 'my/other.yaml', 'job-name': 'slip-other', 'job-dir': '/runs/x/other' },
+  ]);
+  assert.deepEqual(elementsOf({ recipe: 'a' }), [{ recipe: 'a' }]);
+  assert.throws(() => elementsOf({ array: ['a'], recipe: 'b' }), { code: 'config', message: /leave out --recipe/ });
+  assert.throws(() => elementsOf({ array: ['a'], follow: true }), { code: 'config', message: /--follow watches one/ });
+  assert.throws(() => refuseEqualFolders(['/a', '/b', '/a']), { code: 'config', message: /would train in \/a;/ });
+  refuseEqualFolders(['/a/%j', '/a/%j']);
 });

@@ -1,11 +1,11 @@
 // slip-submit on a real cluster: two nodes of two workers train to the end, by sbatch and by REST, with equal weights.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { finalWeights } from '../pretrain/launch-runs.js';
 import { processesWith, skipWithoutSlurm, startCluster } from './cluster.js';
-import { eventsOf, jobOutput, slipSubmit, submitJob, tinyRuns } from './submit-runs.js';
+import { eventsOf, jobOutput, type Submitted, slipSubmit, submitJob, tinyRuns } from './submit-runs.js';
 
 test('slip-submit trains on two nodes of two workers', { skip: skipWithoutSlurm() }, async (context) => {
   const cluster = await startCluster(context, '--nodes', '2', '--gpus', '2', '--cpus', '4');
@@ -43,15 +43,30 @@ test('slip-submit trains on two nodes of two workers', { skip: skipWithoutSlurm(
     });
   assert.deepEqual(weights[1], weights[0], 'the way of submission changes no bit of the weights');
 
-  await context.test('two jobs at once on the same nodes do not meet', async () => {
-    const jobs = await Promise.all(
-      ['a', 'b'].map((name) => submitJob(cluster, runs.run(name, '--ngpus', '1', '--epochs', '1'))),
+  await context.test('an array over recipes: two jobs at once on the same nodes, which do not meet', async () => {
+    const recipes = [3, 4].map((seed) => path.join(runs.folder, `seed-${seed}.yaml`));
+    for (const [i, recipe] of recipes.entries()) writeFileSync(recipe, `seed: ${i + 3}\n`);
+    const args = runs.run('array', '--ngpus', '1', '--epochs', '1', '--array', ...recipes);
+    const { code, stdout, stderr } = await slipSubmit(cluster, ['--json', ...args]);
+    assert.equal(code, 0, stderr);
+    const jobs: Submitted[] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const folder = path.join(runs.folder, 'array');
+    assert.deepEqual(
+      jobs.map(({ runFolder }) => runFolder),
+      ['seed-3', 'seed-4'].map((name) => path.join(folder, name)),
     );
     for (const job of jobs) {
       await cluster.untilState(job.jobId, ['COMPLETED', 'FAILED'], 120);
       assert.equal(await cluster.jobField(job.jobId, 'JobState'), 'COMPLETED', jobOutput(job));
       assert.equal(finalWeights(job.runFolder).step, 30);
     }
+    const [a, b] = jobs.map(({ runFolder }) => finalWeights(runFolder));
+    assert.notDeepEqual(a, b);
+    const listed = await slipSubmit(cluster, ['list', folder]);
+    assert.match(listed.stdout, /^seed-3 .* COMPLETED +30\/30 +0\nseed-4 .* COMPLETED +30\/30 +0$/m);
   });
 
   await context.test(
