@@ -1,5 +1,5 @@
 // What is looked at before a job is queued: better refused now than after two days in the queue.
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
@@ -35,6 +35,8 @@ export async function checkSubmission(input: CheckInput): Promise<CheckResult> {
         `the run folder ${plan.runFolder} cannot be made: ${parent} is not a folder that you may write; see --job-dir`,
       ),
     );
+  const full = diskProblem(freeBytes(parent), task.checkpointBytes, parent);
+  if (full !== undefined) errors.push(full);
   if (plan.nodes > 1 && isLocalFolder(plan.runFolder))
     warnings.push(`${plan.runFolder} looks like a folder of this machine only; all ${plan.nodes} nodes have to see it`);
   for (const [flag, file] of task.files)
@@ -97,6 +99,25 @@ async function askSaveBudget({ plan, task, environment }: CheckInput): Promise<s
     return sentence === undefined ? [] : [sentence];
   } catch {
     return [];
+  }
+}
+
+/** A checkpoint is written whole before the one before it may go. Undefined where there is room, or nobody can tell. */
+export function diskProblem(free: number | undefined, checkpointBytes: number, folder: string): SlipError | undefined {
+  if (free === undefined || free >= 2 * checkpointBytes) return undefined;
+  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
+  return new SlipError(
+    'data',
+    `${folder} has ${megabytes(free)} free, and two checkpoints of ${megabytes(checkpointBytes)} have to fit; make room or choose another --job-dir`,
+  );
+}
+
+function freeBytes(folder: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return undefined;
   }
 }
 

@@ -11,6 +11,7 @@ import { parseArguments } from '../cli/parse-arguments.js';
 import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attempt.js';
 import { comebacks } from './attempts.js';
 import { renderBatchScript } from './batch-script.js';
+import { diskProblem } from './checks.js';
 import { parseJobFacts } from './job-facts.js';
 import { restSubmission } from './rest-submission.js';
 import { describeSaveBudget, readSaveBudget } from './save-budget.js';
@@ -297,4 +298,11 @@ test('an array is one submission a recipe, each in a folder of its own', () => {
   assert.throws(() => elementsOf({ array: ['a'], follow: true }), { code: 'config', message: /--follow watches one/ });
   assert.throws(() => refuseEqualFolders(['/a', '/b', '/a']), { code: 'config', message: /would train in \/a;/ });
   refuseEqualFolders(['/a/%j', '/a/%j']);
+});
+
+test('a run whose checkpoints do not fit on the disk is refused', () => {
+  assert.equal(diskProblem(2e9, 1e9, '/runs'), undefined);
+  assert.equal(diskProblem(undefined, 1e9, '/runs'), undefined);
+  assert.equal(diskProblem(0, 0, '/runs'), undefined, 'a task without checkpoints');
+  assert.match(diskProblem(1.9e9, 1e9, '/runs')!.message, /^\/runs has 1900 MB free, and two checkpoints of 1000 MB/);
 });
