@@ -71,14 +71,14 @@ export function attemptsOf(events: readonly TimedEvent[]): Attempt[] {
   return attempts;
 }
 
-/** How often the run came back, oldest first. A requeue that Slurm refused was none. */
+/** How often the run came back, oldest first. What Slurm refused does not count. */
 export function comebacks(events: readonly TimedEvent[]): { readonly cause: string; readonly step: number }[] {
   return events
-    .filter(
-      ({ event }, i) => event === 'resubmitted' || (event === 'requeued' && events[i + 1]?.requeueDenied !== true),
-    )
+    .filter(({ event }, i) => COMEBACKS.includes(event) && events[i + 1]?.requeueDenied !== true)
     .map(({ cause, step }) => ({ cause: String(cause), step: Number(step) }));
 }
+
+const COMEBACKS: readonly string[] = ['requeued', 'resubmitted'];
 
 /** How many more times the run may come back, by cause. */
 export function restartsLeft(

@@ -1,6 +1,6 @@
 // `slip-submit watch RUN` and `slip-submit --follow`: looks at the job of a run until it is over, and submits the run again
 // where Slurm will not bring it back by itself. When that is so is decided in after-attempt.ts, as for the batch script.
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERROR_CODES, SlipError } from '@slip/core';
@@ -37,6 +37,7 @@ export interface WatchNews {
 export async function watchRun(options: WatchOptions): Promise<number> {
   const { runFolder, jobs, everyMs, say } = options;
   let lastSaid = '';
+  let refusals = 0;
   for (;;) {
     const submission = await newestSubmission(runFolder);
     const { jobId } = submission;
@@ -50,14 +51,16 @@ export async function watchRun(options: WatchOptions): Promise<number> {
         const { move, exitCode } = await decideAtEnd(runFolder, submission, facts);
         say({ jobId, event: move.action, text: move.reason });
         if (move.action !== 'resubmit') return move.action === 'complete' ? 0 : exitCode;
+        refusals += 1;
         await submitAgain(options, submission, move);
+        refusals = 0;
         continue;
       }
       sayOnce('state', describe(facts!));
     } catch (thrown) {
       const error = SlipError.from(thrown);
       // A controller that is being restarted answers again.
-      if (error.code !== 'scheduler') throw error;
+      if (error.code !== 'scheduler' || refusals >= MAX_REFUSALS) throw error;
       sayOnce('no-answer', error.message);
     }
     await sleep(everyMs);
@@ -121,14 +124,26 @@ async function submitAgain(
       `${runFolder}: job ${jobId} is being submitted again by another slip-submit; if that one is gone, use slip-submit resume`,
     );
   const step = await newestCheckpointStep(runFolder);
+  // Written first: the new job may begin, and write, before we hear of it.
   await appendEvent(runFolder, { event: 'resubmitted', jobId, cause: move.cause, reason: move.reason, step });
-  await resubmit(submission);
+  try {
+    await resubmit(submission);
+  } catch (thrown) {
+    const error = SlipError.from(thrown);
+    const reason = `Slurm did not take the run again: ${error.message}`;
+    await appendEvent(runFolder, { event: 'gave-up', jobId, reason, requeueDenied: true });
+    await rm(claimFile(runFolder, jobId), { force: true });
+    throw error;
+  }
 }
+
+/** What is refused so often in a row is not a controller that is being restarted. */
+const MAX_REFUSALS = 10;
 
 /** Two who watch one run must not both submit it: the first to make this file does. */
 async function claim(runFolder: string, jobId: number): Promise<boolean> {
   try {
-    await (await open(path.join(runFolder, 'slurm', `job-${jobId}.resubmitted`), 'wx')).close();
+    await (await open(claimFile(runFolder, jobId), 'wx')).close();
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -136,6 +151,10 @@ async function claim(runFolder: string, jobId: number): Promise<boolean> {
       cause: error,
     });
   }
+}
+
+function claimFile(runFolder: string, jobId: number): string {
+  return path.join(runFolder, 'slurm', `job-${jobId}.resubmitted`);
 }
 
 async function newestSubmission(runFolder: string): Promise<SubmissionRecord> {

@@ -1,6 +1,7 @@
 // The outer half on a real cluster: where Slurm does not bring a job back, who watches the run submits it again.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { skipWithoutSlurm, startCluster } from './cluster.js';
 import { type Expected, endsAsExpected, eventNames, preempt, resultOf, untilStep } from './interruptions.js';
 import {
@@ -62,6 +63,26 @@ test('a run goes on where Slurm does not requeue its job', { skip: skipWithoutSl
     assert.equal(watched.code, 0, watched.stderr + watched.stdout);
     assert.match(watched.stdout, /job \d+: signalled, 1 of 30; goes on from step \d+\n/);
     await cameBack(job, 'signalled');
+  });
+
+  await context.test('a submission that Slurm refuses at first is tried again', async () => {
+    const partition = (state: string) => cluster.slurm('scontrol', 'update', 'partition=low', `state=${state}`);
+    const job = await submitJob(cluster, args('refused', '--partition', 'low'));
+    await cluster.slurm('scontrol', 'update', `jobid=${job.jobId}`, 'requeue=0');
+    await untilStep(job, 8);
+    await cluster.slurm('scancel', '--signal=USR2', String(job.jobId));
+    await cluster.untilState(job.jobId, ['FAILED', 'COMPLETED']);
+    await partition('INACTIVE');
+    const watching = slipSubmit(cluster, ['watch', job.runFolder, '--interval', '1']);
+    const refused = () =>
+      eventsOf(job.runFolder).some(({ event, reason }) => event === 'gave-up' && /did not take/.test(`${reason}`));
+    while (!refused()) await sleep(100);
+    await partition('UP');
+    const { code, stdout, stderr } = await watching;
+    assert.equal(code, 0, stderr + stdout);
+    assert.match(stdout, /job \d+: sbatch .*inactive/i);
+    const { restartsLeft } = JSON.parse((await slipSubmit(cluster, ['status', '--json', job.runFolder])).stdout);
+    assert.equal(restartsLeft.preempted, 29, 'what was refused does not count');
   });
 
   await context.test('what was cancelled is left alone', async () => {
