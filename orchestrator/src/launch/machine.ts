@@ -29,8 +29,8 @@ function reasonNotToBind(cores: readonly Core[], numWorkers: number, environment
   const numCpus = cores.flatMap(({ cpus }) => cpus).length;
   const given = Number(environment.SLURM_CPUS_ON_NODE ?? numCpus);
   if (cores.length < numWorkers) return `${cores.length} cores for ${numWorkers} workers`;
-  // Jobs that are not kept apart by Slurm would all bind to the same first cores.
-  if (numCpus > given) return `Slurm gave this job ${given} processors and lets it use ${numCpus}`;
+  // More: jobs that are not kept apart by Slurm would all bind to the same first cores. Fewer: several nodes share this machine.
+  if (numCpus !== given) return `Slurm gave this job ${given} processors of this node, and it may use ${numCpus}`;
   const folders = (environment.PATH ?? '').split(':');
   return folders.some((folder) => existsSync(`${folder}/taskset`)) ? undefined : 'taskset is not installed';
 }

@@ -12,7 +12,7 @@ export interface Expected {
 
 /** Result of an undisturbed run, once it has finished. */
 export async function resultOf(cluster: Cluster, job: Submitted): Promise<Expected> {
-  await cluster.untilState(job.jobId, ['COMPLETED', 'FAILED'], 240);
+  await cluster.untilState(job.jobId, ['COMPLETED', 'FAILED'], 600);
   assert.equal(await cluster.jobField(job.jobId, 'JobState'), 'COMPLETED', jobOutput(job));
   return { weights: finalWeights(job.runFolder), losses: lossesOf(job) };
 }
