@@ -8,8 +8,6 @@ import { commandLineOf, readFlagFile, resolvePretrainConfig } from '@slip/config
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
-import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attempt.js';
-import { comebacks } from './attempts.js';
 import { renderBatchScript } from './batch-script.js';
 import { diskProblem } from './checks.js';
 import { parseJobFacts } from './job-facts.js';
@@ -202,89 +200,6 @@ test('the facts of a job are read from one line of scontrol', () => {
   assert.equal(facts.endTime!.getTime() - facts.startTime!.getTime(), 3_600_000);
   assert.equal(facts.preemptTime, undefined);
   assert.equal(parseJobFacts('slurm_load_jobs error: Invalid job id specified'), undefined);
-});
-
-test('what follows an attempt depends on its cause, as Slurm knows it', () => {
-  const job = parseJobFacts(LINE)!;
-  const limits = { timeouts: 30, preemptions: 30, nodeFailures: 10, crashes: 3 };
-  const inTheMiddle = new Date('2026-01-01T10:30:00');
-  const usual: AttemptEnd = {
-    asker: 'script',
-    exitCode: 75,
-    job,
-    restartCount: 2,
-    now: inTheMiddle,
-    signalLeadSeconds: 120,
-    step: 50,
-    reachedStep: 50,
-    history: [],
-    limits,
-  };
-  const next = (change: Partial<AttemptEnd>) => {
-    const { action, cause } = decideNext({ ...usual, ...change });
-    return `${action} ${cause}`;
-  };
-  const past = (cause: string, ...steps: number[]) => steps.map((step) => ({ cause, step }));
-  const preempted = { ...job, preemptTime: new Date('2026-01-01T10:29:50') };
-  const cases: [Partial<AttemptEnd>, string][] = [
-    [{ exitCode: 0 }, 'complete finished'],
-    [{ exitCode: 0, job: { ...job, state: 'COMPLETING' } }, 'complete finished'],
-    [{ job: preempted }, 'requeue preempted'],
-    [{ job: { ...job, preemptTime: new Date('2026-01-01T09:00:00') } }, 'requeue signalled'],
-    [{ now: new Date('2026-01-01T10:57:00') }, 'requeue timed-out'],
-    [{}, 'requeue signalled'],
-    [{ job: undefined }, 'leave slurm-silent'],
-    [{ restartCount: 1 }, 'leave superseded'],
-    [{ restartCount: 1, job: { ...job, state: 'PENDING' } }, 'leave ended-by-slurm'],
-    [{ job: { ...job, state: 'COMPLETING' } }, 'leave ended-by-slurm'],
-    [{ job: { ...job, state: 'CANCELLED' } }, 'leave ended-by-slurm'],
-    ...[2, 3, 6, 7, 8].map((exitCode): [Partial<AttemptEnd>, string] => [{ exitCode }, 'give-up final-error']),
-    [{ exitCode: 5 }, 'requeue node-failure'],
-    [{ exitCode: 4 }, 'requeue node-failure'],
-    [{ exitCode: 9 }, 'requeue crashed'],
-    [{ exitCode: 137 }, 'requeue crashed'],
-    [{ exitCode: 9, history: past('crashed', 1, 2, 3) }, 'give-up crashed'],
-    [{ exitCode: 9, history: past('preempted', 1, 2, 3, 4) }, 'requeue crashed'],
-    [{ exitCode: 9, limits: { ...limits, crashes: 0 } }, 'give-up crashed'],
-    [{ job: { ...job, requeueAllowed: false } }, 'give-up signalled'],
-    [{ job: preempted, history: past('preempted', 10, 50, 50) }, 'requeue preempted'],
-    [{ job: preempted, history: past('preempted', ...Array(MAX_WITHOUT_PROGRESS).fill(50)) }, 'give-up preempted'],
-  ];
-  for (const [change, expected] of cases) assert.equal(next(change), expected, JSON.stringify(change));
-  const over = (state: string, change: Partial<AttemptEnd> = {}): [Partial<AttemptEnd>, string] => [
-    { asker: 'watch', exitCode: 137, ...change, job: { ...job, state } },
-    '',
-  ];
-  const watched: [[Partial<AttemptEnd>, string], string][] = [
-    [over('PREEMPTED'), 'resubmit preempted'],
-    [over('PREEMPTED', { exitCode: 75, knownCause: 'ended-by-slurm' }), 'resubmit preempted'],
-    [over('TIMEOUT'), 'resubmit timed-out'],
-    [over('NODE_FAIL'), 'resubmit node-failure'],
-    [over('OUT_OF_MEMORY'), 'resubmit crashed'],
-    [over('FAILED', { exitCode: 75, knownCause: 'preempted' }), 'resubmit preempted'],
-    [over('FAILED', { exitCode: 9 }), 'resubmit crashed'],
-    [over('FAILED', { exitCode: 6 }), 'give-up final-error'],
-    [over('CANCELLED'), 'leave ended-by-slurm'],
-    [over('COMPLETED', { exitCode: 0 }), 'complete finished'],
-    [over('TIMEOUT', { history: past('timed-out', 1, 2), limits: { ...limits, timeouts: 2 } }), 'give-up timed-out'],
-    [over('PREEMPTED', { history: past('preempted', 50, 50, 50) }), 'give-up preempted'],
-  ];
-  for (const [[change], expected] of watched) assert.equal(next(change), expected, JSON.stringify(change));
-  assert.deepEqual(
-    comebacks([
-      { time: '1', event: 'requeued', cause: 'preempted', step: 4 },
-      { time: '2', event: 'requeued', cause: 'crashed', step: 8 },
-      { time: '3', event: 'gave-up', requeueDenied: true },
-      { time: '4', event: 'resubmitted', cause: 'crashed', step: 8 },
-    ]),
-    [
-      { cause: 'preempted', step: 4 },
-      { cause: 'crashed', step: 8 },
-    ],
-    'what Slurm refused does not count twice',
-  );
-  const { reason } = decideNext({ ...usual, exitCode: 9, reachedStep: 53 });
-  assert.equal(reason, 'crashed, 1 of 3; goes on from step 50; steps 51 to 53 were not saved');
 });
 
 test('an array is one submission a recipe, each in a folder of its own', () => {
