@@ -1,8 +1,6 @@
 // A worker process: joins the run it was started for, runs its task, and leaves with a documented exit code.
 import { type BenchCommConfig, readBenchComm, readRunConfig } from '@slip/config';
 import { createLogger, type Logger, SlipError } from '@slip/core';
-import { runBenchComm } from './bench-comm/run-bench-comm.js';
-import { runPretrain } from './pretrain/run-pretrain.js';
 import { joinRun, readWorkerEnvironment, type WorkerEnvironment, type WorkerSession } from './session/session.js';
 import { withGroup } from './session/with-group.js';
 
@@ -15,6 +13,7 @@ interface Place {
 async function main(): Promise<number> {
   const environment = readWorkerEnvironment(process.env);
   const log = createLogger(`rank ${environment.rank}`);
+  await loadTask(environment);
   const session = await joinRun(environment, log);
   try {
     const outcome = await runTask({ environment, session, log });
@@ -31,14 +30,27 @@ async function main(): Promise<number> {
   }
 }
 
+/**
+ * Tensors and compiler take a second of every start, times the workers of a machine: loaded only where they are needed, and before
+ * joining, because a worker that has joined may be signalled.
+ */
+async function loadTask({ configFile }: WorkerEnvironment): Promise<void> {
+  // A file that cannot be read is reported once there is somebody to report to.
+  const bench = await readBenchComm(configFile).catch(() => undefined);
+  await (bench === undefined ? import('./pretrain/run-pretrain.js') : import('./bench-comm/run-bench-comm.js'));
+}
+
 async function runTask(place: Place): Promise<'completed' | 'stopped'> {
   const { configFile } = place.environment;
   const { config, hash } = await readRunConfig(configFile);
   const bench = await readBenchComm(configFile);
-  return bench === undefined ? runPretrain({ config, configHash: hash, ...place }) : benchComm(place, bench);
+  if (bench !== undefined) return benchComm(place, bench);
+  const { runPretrain } = await import('./pretrain/run-pretrain.js');
+  return runPretrain({ config, configHash: hash, ...place });
 }
 
 async function benchComm(place: Place, config: BenchCommConfig): Promise<'completed'> {
+  const { runBenchComm } = await import('./bench-comm/run-bench-comm.js');
   const print = (line: string) => process.stdout.write(`${line}\n`);
   await withGroup(place, config, (group) => runBenchComm({ config, group, print }));
   return 'completed';

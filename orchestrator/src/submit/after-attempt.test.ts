@@ -1,6 +1,11 @@
 // What follows an attempt, asked by its batch script and by who watches the run.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
+import { appendEvent } from '../launch/run-store.js';
+import { afterAttempt } from './after.js';
 import { type AttemptEnd, decideNext, MAX_WITHOUT_PROGRESS } from './after-attempt.js';
 import { comebacks } from './attempts.js';
 import { parseJobFacts } from './job-facts.js';
@@ -91,4 +96,29 @@ test('what follows an attempt depends on its cause, as Slurm knows it', () => {
   );
   const { reason } = decideNext({ ...usual, exitCode: 9, reachedStep: 53 });
   assert.equal(reason, 'crashed, 1 of 3; goes on from step 50; steps 51 to 53 were not saved');
+});
+
+test('a step that ended with 0 counts as finished only when its ranks had finished', async (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-after-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const limits = { timeouts: 30, preemptions: 30, nodeFailures: 10, crashes: 0 };
+  const asked: string[] = [];
+  const after = () =>
+    afterAttempt(
+      { runFolder: folder, exitCode: 0, jobId: '12', restartCount: 2, signalLeadSeconds: 120, limits },
+      async ({ args }) => {
+        asked.push(args.join(' '));
+        return LINE;
+      },
+      () => undefined,
+    );
+  const lastEvent = () =>
+    JSON.parse(readFileSync(path.join(folder, 'events.jsonl'), 'utf8').trim().split('\n').at(-1)!);
+  await appendEvent(folder, { event: 'started' });
+  assert.equal(await after(), 5);
+  assert.deepEqual([lastEvent().event, lastEvent().cause, asked.at(-1)], ['requeued', 'node-failure', 'requeue 12']);
+  await appendEvent(folder, { event: 'started' });
+  await appendEvent(folder, { event: 'finished' });
+  assert.equal(await after(), 0);
+  assert.equal(lastEvent().event, 'completed');
 });

@@ -1,6 +1,6 @@
 // `slip-submit after RUN --exit-code N`: the last line of the batch script. Asks Slurm, decides, writes it down, requeues.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SlipError } from '@slip/core';
+import { ERROR_CODES, SlipError } from '@slip/core';
 import { appendEvent } from '../launch/run-store.js';
 import { type AttemptEnd, decideNext } from './after-attempt.js';
 import { comebacks } from './attempts.js';
@@ -26,8 +26,10 @@ export async function afterAttempt(
   slurm: RunSlurm,
   say: (line: string) => void,
 ): Promise<number> {
-  const { runFolder, exitCode, jobId, restartCount } = options;
+  const { runFolder, jobId, restartCount } = options;
   const events = await readEvents(runFolder);
+  // srun may say 0 for a step that it lost sight of.
+  const exitCode = options.exitCode === 0 && !hasFinished(events) ? ERROR_CODES['peer-lost'] : options.exitCode;
   const end: AttemptEnd = {
     asker: 'script',
     exitCode,
@@ -82,6 +84,13 @@ export async function afterAttempt(
       return move.action satisfies never;
   }
 }
+
+/** Whether the newest launch wrote that all ranks had finished. */
+function hasFinished(events: readonly { readonly event: string }[]): boolean {
+  return events.findLast(({ event }) => LAUNCH_EVENTS.includes(event))?.event === 'finished';
+}
+
+const LAUNCH_EVENTS = ['started', 'restarted', 'failed', 'stopped', 'finished'];
 
 /** A controller that is being restarted answers again: nothing else is waiting for this script. */
 async function askJob(

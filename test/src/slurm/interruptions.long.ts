@@ -148,6 +148,7 @@ test('interrupted in any way, a run ends with the same weights', { skip: skipWit
       await endsAsExpected(cluster, job, expected);
       const events = eventsOf(job.runFolder);
       inner.diagnostic(eventNames(job).join(' '));
+      assert.equal(events.filter(({ event }) => event === 'completed').length, 1);
       if (follows === undefined) return;
       const found = events.find(({ event }) => event === 'requeued' || event === 'left');
       assert.deepEqual([found?.event, found?.cause], follows, jobOutput(job));
