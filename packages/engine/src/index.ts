@@ -14,6 +14,7 @@ export { l2Normalize } from './ops/l2-normalize.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { linear } from './ops/linear.js';
 export { valueAndGradients } from './ops/value-and-gradients.js';
+export type { Completion, Milestones } from './passes/milestones.js';
 export type { Segment } from './passes/segment.js';
 export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
 export { tf } from './tfjs.js';

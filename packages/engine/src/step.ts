@@ -38,7 +38,8 @@ export interface StepExecutor {
   input(name: string): StepArray;
   /** The bound memory of an output, overwritten by each run. @throws SlipError `internal` for an unknown name */
   output(name: string): StepArray;
-  run(): Promise<void>;
+  /** @param onMilestone called with the index of each group of outputs as soon as all of it is final, where groups were asked for */
+  run(onMilestone?: (group: number) => void): Promise<void>;
   close(): Promise<void>;
   readonly stats: StepStats;
 }

@@ -4,7 +4,14 @@ import * as ort from 'onnxruntime-node';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { borderName, lowerSegment } from '../onnx/lower.js';
-import { type Segment, storedAs } from '../passes/segment.js';
+import {
+  type Completion,
+  completionOf,
+  type MilestonePlan,
+  type Milestones,
+  planMilestones,
+} from '../passes/milestones.js';
+import { type Segment, segment, storedAs } from '../passes/segment.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
@@ -17,6 +24,11 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
   readonly threads: number;
   /** Required where the step has collectives. */
   readonly collectives?: StepCollectives;
+  /**
+   * Outputs wanted before the step ends, in groups, given when each output is complete. The last level (most of the backward pass)
+   * is then cut where a group is complete, and `run` tells of each. Without it nothing is cut.
+   */
+  readonly milestones?: (completion: Completion) => Milestones;
   /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
   readonly profilePrefix?: string;
 }
@@ -41,19 +53,23 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   const outputs = bindMemory('output', traced.outputs, options.outputs);
   const memory = new StepMemory(traced, inputs, outputs);
   const start = performance.now();
+  const plan = milestonesOf(traced, options);
+  const segments = plan.cuts.length === 0 ? traced.segments : segment(traced.graph, plan.cuts);
   const compiled: CompiledSegment[] = [];
-  for (const segment of traced.segments) compiled.push(await compile(segment, memory, options));
+  for (const each of segments) compiled.push(await compile(each, memory, options));
   const sessionMs = performance.now() - start;
 
   return {
     input: (name) => boundArray('input', inputs, name),
     output: (name) => boundArray('output', outputs, name),
-    run: async () => {
+    run: async (onMilestone) => {
       if (compiled.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
-      for (const { session, feeds, fetches, after } of compiled) {
+      for (const [i, { session, feeds, fetches, after }] of compiled.entries()) {
+        for (const group of groupsAt(plan, compiled.length, i)) onMilestone?.(group);
         await session?.run(feeds, fetches);
         for (const work of after) await work(collectives);
       }
+      for (const group of groupsAt(plan, compiled.length, compiled.length)) onMilestone?.(group);
     },
     close: async () => {
       for (const { session } of compiled.splice(0)) {
@@ -63,13 +79,25 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
     },
     stats: {
       nodes: compiled.reduce((sum, { numNodes }) => sum + numNodes, 0),
-      segments: traced.segments.length,
+      segments: segments.length,
       collectives: traced.collectives.length,
       crossingBytes: memory.crossingBytes,
       traceMs: traced.traceMs,
       sessionMs,
     },
   };
+}
+
+function milestonesOf(traced: TracedStep, { milestones }: OnnxExecutorOptions): MilestonePlan {
+  if (milestones === undefined) return { cuts: [], pieces: [] };
+  const completion = completionOf(traced.graph);
+  return planMilestones(traced.graph, completion, milestones(completion));
+}
+
+/** The groups that are complete when so many segments have run; the last level's pieces are the last of them. */
+function groupsAt({ cuts, pieces }: MilestonePlan, segments: number, done: number): number[] {
+  const piece = done - (segments - cuts.length - 1);
+  return [...pieces.keys()].filter((group) => pieces[group] === piece);
 }
 
 type Work = (collectives: StepCollectives | undefined) => Promise<void> | void;
@@ -97,7 +125,10 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
     enableMemPattern: false,
     ...(options.profilePrefix === undefined
       ? {}
-      : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-segment${segment.level}` }),
+      : {
+          enableProfiling: true,
+          profileFilePrefix: `${options.profilePrefix}-segment${segment.level}${segment.piece === 0 ? '' : `-${segment.piece}`}`,
+        }),
   });
   const bind = (values: readonly Value[]) =>
     Object.fromEntries(values.map((value) => [borderName(value), memory.tensor(value)]));

@@ -5,6 +5,8 @@ import { type Graph, type GraphNode, producer, type Value } from '../trace/graph
 /** Nodes of one level, followed by the host's and the wire's work that only needs levels up to this one. */
 export interface Segment {
   readonly level: number;
+  /** Of a level that is cut into pieces, which one: from 0. */
+  readonly piece: number;
   readonly nodes: readonly GraphNode[];
   /** Values computed earlier (or inputs of the step) that the nodes read. */
   readonly inputs: readonly Value[];
@@ -20,19 +22,27 @@ export function storedAs(value: Value): Value {
   return reshape === undefined ? value : storedAs(reshape.inputs[0]!);
 }
 
+/** The level of each value that a node makes; those that are not in it have level 0. */
+export type Levels = ReadonlyMap<Value, number>;
+
 /**
  * A value's level is the highest of those it is made from; what the wire or the host makes from level L has level L + 1.
  * Without collectives (world size 1) there is one segment.
+ *
+ * @param cuts places among the graph's nodes, ascending: the last level is cut before each, into pieces that run one after another
  */
-export function segment(graph: Graph): readonly Segment[] {
-  const levels = assignLevels(graph);
-  const levelOf = (value: Value) => levels.get(value) ?? 0;
-  const lastLevel = graph.nodes.reduce((last, node) => Math.max(last, nodeLevel(node, levelOf)), 0);
-  const drafts = Array.from({ length: lastLevel + 1 }, (_, level) => new Draft(level, levelOf));
-  for (const node of graph.nodes) {
-    const draft = drafts[nodeLevel(node, levelOf)]!;
-    if (node.kernel.place === 'graph') draft.add(node);
-    else draft.after.push(node);
+export function segment(graph: Graph, cuts: readonly number[] = []): readonly Segment[] {
+  const levels = levelsOf(graph);
+  const lastLevel = lastLevelOf(graph, levels);
+  const made = new Map<Value, Draft>();
+  const drafts = Array.from({ length: lastLevel + 1 }, (_, level) => new Draft(level, 0, made));
+  for (const [piece] of cuts.entries()) drafts.push(new Draft(lastLevel, piece + 1, made));
+  let piece = 0;
+  for (const [place, node] of graph.nodes.entries()) {
+    while (piece < cuts.length && place >= cuts[piece]!) piece++;
+    const level = nodeLevel(node, levels);
+    if (node.kernel.place !== 'graph') drafts[level === lastLevel ? drafts.length - 1 : level]!.after.push(node);
+    else drafts[level === lastLevel ? level + piece : level]!.add(node);
   }
 
   // What outlives its segment, known once every reader is placed.
@@ -44,14 +54,19 @@ export function segment(graph: Graph): readonly Segment[] {
   return drafts.map((draft) => draft.finish(kept));
 }
 
-function nodeLevel(node: GraphNode, levelOf: (value: Value) => number): number {
-  return node.inputs.reduce((level, value) => Math.max(level, levelOf(value)), 0);
+/** The level at which a node runs, or after which, for one of the host or the wire. */
+export function nodeLevel(node: GraphNode, levels: Levels): number {
+  return node.inputs.reduce((level, value) => Math.max(level, levels.get(value) ?? 0), 0);
 }
 
-function assignLevels(graph: Graph): ReadonlyMap<Value, number> {
+export function lastLevelOf(graph: Graph, levels: Levels): number {
+  return graph.nodes.reduce((last, node) => Math.max(last, nodeLevel(node, levels)), 0);
+}
+
+export function levelsOf(graph: Graph): Levels {
   const levels = new Map<Value, number>();
   for (const node of graph.nodes) {
-    const level = nodeLevel(node, (value) => levels.get(value) ?? 0);
+    const level = nodeLevel(node, levels);
     for (const value of node.outputs) levels.set(value, node.kernel.place === 'graph' ? level : level + 1);
   }
   return levels;
@@ -62,27 +77,33 @@ class Draft {
   readonly after: GraphNode[] = [];
   readonly inputs = new Set<Value>();
   readonly level: number;
-  readonly #levelOf: (value: Value) => number;
+  readonly piece: number;
+  /** Which segment computes what, of all segments so far. */
+  readonly #made: Map<Value, Draft>;
   readonly #nodes: GraphNode[] = [];
   readonly #computed = new Set<Value>();
   readonly #localReshapes = new Map<Value, Value>();
 
-  constructor(level: number, levelOf: (value: Value) => number) {
+  constructor(level: number, piece: number, made: Map<Value, Draft>) {
     this.level = level;
-    this.#levelOf = levelOf;
+    this.piece = piece;
+    this.#made = made;
   }
 
   add(node: GraphNode): void {
     const inputs = node.inputs.map((value) => this.#local(value));
     const changed = inputs.some((value, index) => value !== node.inputs[index]);
     this.#nodes.push(changed ? { ...node, inputs } : node);
-    for (const value of node.outputs) this.#computed.add(value);
+    for (const value of node.outputs) {
+      this.#computed.add(value);
+      this.#made.set(value, this);
+    }
   }
 
   finish(kept: ReadonlySet<Value>): Segment {
-    const { level, after } = this;
+    const { level, piece, after } = this;
     const outputs = [...this.#computed].filter((value) => kept.has(value));
-    return { level, nodes: this.#nodes, inputs: [...this.inputs], outputs, after };
+    return { level, piece, nodes: this.#nodes, inputs: [...this.inputs], outputs, after };
   }
 
   /** The value as this segment sees it. A reshape from an earlier segment is repeated here, not stored a second time. */
@@ -90,8 +111,9 @@ class Draft {
     const { source } = value;
     if (source.kind === 'constant' || source.kind === 'fill' || this.#computed.has(value)) return value;
     const reshape = producer(value, 'Reshape');
-    if (reshape === undefined || this.#levelOf(value) === this.level) {
-      invariant(source.kind === 'input' || this.#levelOf(value) <= this.level, 'a value is made before it is used');
+    if (reshape === undefined) {
+      const maker = this.#made.get(value);
+      invariant(maker === undefined || maker.level <= this.level, 'a value is made before it is used');
       this.inputs.add(value);
       return value;
     }
