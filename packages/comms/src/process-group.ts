@@ -59,6 +59,8 @@ export interface Traffic {
   messages: number;
   /** Time spent waiting for frames of others. */
   waitMs: number;
+  /** Time in which a collective was under way in the group's own thread; 0 where it has none. */
+  threadMs: number;
   /** Frames that were no frames of this run, generation and set of ranks; they were dropped. */
   foreignFrames: number;
   /** Connections that did not get as far as a frame: without the keys of this run, or of another protocol. */
@@ -66,5 +68,5 @@ export interface Traffic {
 }
 
 export function noTraffic(): Traffic {
-  return { bytesSent: 0, messages: 0, waitMs: 0, foreignFrames: 0, refusedConnections: 0 };
+  return { bytesSent: 0, messages: 0, waitMs: 0, threadMs: 0, foreignFrames: 0, refusedConnections: 0 };
 }

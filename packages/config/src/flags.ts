@@ -187,6 +187,14 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       choices: ['auto', 'on', 'off'],
       mayChange: true,
     }),
+    real('bucket-mb', 25, 'gradients leave during the backward pass in buckets of so many MB; 0: all at its end', {
+      min: 0,
+      mayChange: true,
+    }),
+    text('comm-thread', 'auto', 'collectives run in a thread of their own; auto: where they leave the machine', {
+      choices: ['auto', 'on', 'off'],
+      mayChange: true,
+    }),
     real('comm-timeout', 60, 'seconds to wait for another rank', { min: 0.1, mayChange: true }),
   ]),
 ];

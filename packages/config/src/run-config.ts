@@ -74,6 +74,8 @@ export interface RunConfig {
   readonly reduceShards: number;
   readonly compress: 'none' | 'bf16' | 'fp16';
   readonly commEncryption: 'auto' | 'on' | 'off';
+  readonly bucketMb: number;
+  readonly commThread: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
   readonly transport: 'shared' | 'zmq';
   /** Sizes of the launch that resolved this. */

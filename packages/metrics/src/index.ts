@@ -4,4 +4,10 @@ export { renderReport } from './report/render-report.js';
 export type { EvaluationFacts, PredictedImage, Predictions, ReportOptions } from './report/report-options.js';
 export { createRunMetrics, type RunMetrics, type RunMetricsOptions } from './run-metrics.js';
 export type { WandbOptions } from './sinks/wandb-sink.js';
-export type { CheckpointRecord, EvaluationRecord, Family, StepRecord } from './step-record.js';
+export {
+  type CheckpointRecord,
+  type EvaluationRecord,
+  type Family,
+  hiddenShare,
+  type StepRecord,
+} from './step-record.js';

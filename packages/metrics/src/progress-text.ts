@@ -1,5 +1,5 @@
 // What stands beside the progress bar: where the run is, how long it still takes, how it does. Drawing is the launcher's part.
-import type { StepRecord } from './step-record.js';
+import { hiddenShare, type StepRecord } from './step-record.js';
 
 /** Weight of the newest step in the shown speed and remaining time. */
 const NEWEST = 0.1;
@@ -45,6 +45,9 @@ export function progressText(record: StepRecord, stepMs: number, options: Progre
     `${record.imagesPerSecond.toFixed(record.imagesPerSecond < 10 ? 1 : 0)} img/s`,
     `data wait ${waiting.toFixed(0)}%`,
     `epoch ${record.epoch}`,
+    ...(record.commMs > record.commExposedMs
+      ? [`communication hidden ${(100 * hiddenShare(record.commMs, record.commExposedMs)).toFixed(0)}%`]
+      : []),
   ].join('  ');
 }
 

@@ -27,10 +27,17 @@ export interface StepRecord {
   readonly stepMs: number;
   /** Of these, waiting for data. */
   readonly dataWaitMs: number;
-  /** Of these, in collectives. */
+  /** Collectives under way, milliseconds; some of it may be hidden behind the computation. */
   readonly commMs: number;
+  /** Of the step, waiting for collectives. */
+  readonly commExposedMs: number;
   /** Memory of this process. */
   readonly memoryBytes: number;
+}
+
+/** The share of communication behind which the step went on, 0 to 1; both in the same unit. */
+export function hiddenShare(comm: number, exposed: number): number {
+  return comm > 0 ? Math.max(0, 1 - exposed / comm) : 0;
 }
 
 /** Figures of a validation; `step` tells where on the curves it stands. Percents from 0 to 100. */

@@ -6,7 +6,7 @@ import type { ProcessGroup } from '@slip/comms';
 import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
-import { createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
+import { type Completion, createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
 import { createRunMetrics, type RunMetrics, renderReport } from '@slip/metrics';
 import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig } from '@slip/model/architecture';
@@ -15,6 +15,7 @@ import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
 import { createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { planBuckets } from './gradient-buckets.js';
 import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
@@ -64,7 +65,7 @@ async function pretrain(
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, plan, state);
     closers.unshift(() => metrics.close());
-    const clock = createCollectiveClock();
+    const clock = createCollectiveClock(group);
     const compiledAt = performance.now();
     const lanes: Lane[] = [];
     for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
@@ -234,7 +235,24 @@ function compileTrainStep(
     inputs[`param/${entry.name}`] = tensorView(state, state.params, entry.name);
     outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
   }
-  return createOnnxExecutor(step, { rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs });
+  const milestones = bucketMilestones(config, state, rows.length);
+  return createOnnxExecutor(step, {
+    ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
+    ...(milestones === undefined ? {} : { milestones }),
+  });
+}
+
+/**
+ * The step is asked for the gradients bucket by bucket, which decides the buckets of the state. Virtual ranks add up their gradients
+ * before any leaves, and one rank sends nothing.
+ */
+function bucketMilestones({ bucketMb, reduce }: RunConfig, state: TrainState, worldSize: number) {
+  if (worldSize === 1 || bucketMb === 0 || reduce === 'invariant') return undefined;
+  const elements = Math.ceil((bucketMb * 1e6) / Float32Array.BYTES_PER_ELEMENT);
+  return (completion: Completion) => {
+    state.buckets = planBuckets(state.entries, (name) => completion.get(`grad/${name}`)!, elements, worldSize);
+    return state.buckets.map(({ names }) => names.map((name) => `grad/${name}`));
+  };
 }
 
 function metricNames(model: ModelConfig): readonly string[] {

@@ -1,12 +1,48 @@
 // The optimizer, sharded over the ranks (ZeRO, stage 1: Rajbhandari et al. 2020): each rank sums its shard of the gradients,
-// updates its shard of the parameters, and everybody gets all of them. The arithmetic is the model's (adamW).
-import { type ProcessGroup, shardLengths, type WireType } from '@slip/comms';
+// updates its shard of the parameters, and everybody gets all of them, bucket by bucket. The arithmetic is the model's (adamW).
+import type { ProcessGroup, WireType } from '@slip/comms';
 import { type AdamWHyper, adamW, clampLogitScale } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
+import { shardOf } from './gradient-buckets.js';
 import { type TrainState, tensorView } from './train-state.js';
+
+/** The sums of one step's gradients over ranks, a bucket at a time. */
+export interface GradientReduction {
+  /** The bucket's gradients are final on this rank: its sum begins, after those begun before. The same order on all ranks. */
+  start(bucket: number): void;
+  isStarted(bucket: number): boolean;
+  /** The own shard of the bucket holds the sum over ranks. Starts what was not. */
+  done(bucket: number): Promise<void>;
+}
+
+/** @param wire what gradients are between machines */
+export function reduceGradients(
+  { grads, buckets }: TrainState,
+  group: ProcessGroup,
+  wire: WireType = 'float32',
+): GradientReduction {
+  const sums: Promise<void>[] = [];
+  const start = (i: number) => {
+    const { start: first, end, lengths } = buckets[i];
+    const own = shardOf(buckets[i], group.rank);
+    sums[i] = group.reduceScatter(grads.subarray(first, end), grads.subarray(own.start, own.end), lengths, wire);
+    // Whoever waits for it, or for a later collective, gets the failure.
+    sums[i].catch(() => undefined);
+  };
+  return {
+    start,
+    isStarted: (i) => sums[i] !== undefined,
+    done: (i) => {
+      if (sums[i] === undefined) start(i);
+      return sums[i];
+    },
+  };
+}
 
 /**
  * One update on all ranks. Gradients travel between machines as `wire`. `hyper.gradScale` turns sums over ranks and micro-batches into means.
+ * The parameters of a bucket are gathered while the next one is updated.
+ * @param reduction what is already being summed
  * @returns time spent in arithmetic, ms; that spent in collectives is on the clock
  */
 export async function updateParameters(
@@ -15,36 +51,44 @@ export async function updateParameters(
   clock: CollectiveClock,
   hyper: AdamWHyper,
   wire: WireType = 'float32',
+  reduction: GradientReduction = reduceGradients(state, group, wire),
 ): Promise<number> {
-  const { params, grads, entries } = state;
-  const lengths = shardLengths(params.length, group.worldSize);
-  const range = rangeOf(lengths, group.rank);
-  await timed(clock, () => group.reduceScatter(grads, grads.subarray(range.start, range.end), lengths, wire));
-  const startedAt = performance.now();
-  adamW(state, entries, hyper, range);
+  const { params, entries, buckets } = state;
   const logitScale = entries.find(({ name }) => name === 'logit_scale');
-  if (logitScale !== undefined && range.start <= logitScale.offset && logitScale.offset < range.end) {
-    clampLogitScale(tensorView(state, params, 'logit_scale'));
+  const gathers: Promise<void>[] = [];
+  let updateMs = 0;
+  for (const [i, bucket] of buckets.entries()) {
+    await timed(clock, () => reduction.done(i));
+    const startedAt = performance.now();
+    const own = shardOf(bucket, group.rank);
+    adamW(state, entries, hyper, own);
+    if (logitScale !== undefined && own.start <= logitScale.offset && logitScale.offset < own.end) {
+      clampLogitScale(tensorView(state, params, 'logit_scale'));
+    }
+    updateMs += performance.now() - startedAt;
+    gathers.push(gatherBucket(params, state, i, group));
+    gathers[i].catch(() => undefined);
   }
-  const updateMs = performance.now() - startedAt;
-  await timed(clock, () => group.allGather(params.subarray(range.start, range.end), params, lengths));
+  await timed(clock, () => Promise.all(gathers));
   return updateMs;
 }
 
 /** Makes the moments of all shards valid on every machine, for saving. */
-export async function gatherMoments({ expAvg, expAvgSq }: TrainState, group: ProcessGroup): Promise<void> {
-  const lengths = shardLengths(expAvg.length, group.worldSize);
-  const { start, end } = rangeOf(lengths, group.rank);
-  for (const moments of [expAvg, expAvgSq]) await group.allGather(moments.subarray(start, end), moments, lengths);
+export async function gatherMoments(state: TrainState, group: ProcessGroup): Promise<void> {
+  for (const moments of [state.expAvg, state.expAvgSq]) {
+    for (const i of state.buckets.keys()) await gatherBucket(moments, state, i, group);
+  }
+}
+
+/** Everybody gets the shards of all ranks in a bucket of this arena. */
+function gatherBucket(arena: Float32Array, { buckets }: TrainState, i: number, group: ProcessGroup): Promise<void> {
+  const { start, end, lengths } = buckets[i];
+  const own = shardOf(buckets[i], group.rank);
+  return group.allGather(arena.subarray(own.start, own.end), arena.subarray(start, end), lengths);
 }
 
 /** exp(logit_scale); 0 where the family has none. */
 export function logitScaleOf(state: TrainState): number {
   if (!state.entries.some(({ name }) => name === 'logit_scale')) return 0;
   return Math.exp(tensorView(state, state.params, 'logit_scale')[0]);
-}
-
-function rangeOf(lengths: readonly number[], rank: number): { start: number; end: number } {
-  const start = lengths.slice(0, rank).reduce((sum, length) => sum + length, 0);
-  return { start, end: start + lengths[rank] };
 }

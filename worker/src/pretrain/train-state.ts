@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import type { ProcessGroup } from '@slip/comms';
 import { initialiseBuffers, initialiseParameters } from '@slip/model';
 import { type ModelConfig, stateLayout, type TensorEntry } from '@slip/model/architecture';
+import { type Bucket, wholeBucket } from './gradient-buckets.js';
 
 export interface TrainState {
   readonly entries: readonly TensorEntry[];
@@ -14,6 +15,8 @@ export interface TrainState {
   /** Moments, laid out like `params` and one for all ranks of a machine; between saves only the shards of its ranks are valid. */
   readonly expAvg: Float32Array;
   readonly expAvgSq: Float32Array;
+  /** How reductions and the optimizer cut the arenas; one bucket with everything where nothing is sent early. */
+  buckets: readonly Bucket[];
   /** Running means and variances of the batch norms. */
   readonly buffers: Float32Array;
   /** How often the running statistics of each batch norm were updated (`num_batches_tracked`). */
@@ -40,6 +43,7 @@ export async function createTrainState(model: ModelConfig, seed: number, group: 
     grads,
     expAvg,
     expAvgSq,
+    buckets: [wholeBucket(layout.entries, group.worldSize)],
     buffers: initialiseBuffers(model),
     batchesTracked: 0,
     step: 0,

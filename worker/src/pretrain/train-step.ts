@@ -8,8 +8,9 @@ import type { TrainBatch } from '@slip/data';
 import type { StepExecutor } from '@slip/engine';
 import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
+import type { Bucket } from './gradient-buckets.js';
 import { type Lane, sumLanes } from './lanes.js';
-import { logitScaleOf, updateParameters } from './sharded-optimizer.js';
+import { type GradientReduction, logitScaleOf, reduceGradients, updateParameters } from './sharded-optimizer.js';
 import type { TrainState } from './train-state.js';
 
 export interface StepOutcome {
@@ -25,7 +26,10 @@ export interface StepOutcome {
   readonly allWritten: boolean;
   readonly stepMs: number;
   readonly dataWaitMs: number;
+  /** Collectives under way; where they run in a thread of their own, partly hidden behind the computation. */
   readonly commMs: number;
+  /** Of `stepMs`, waiting for collectives. */
+  readonly commExposedMs: number;
   readonly optimizerMs: number;
 }
 
@@ -59,6 +63,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   const startedAt = performance.now();
   clock.reset();
   const { lanes, metricNames } = parts;
+  const reduction = reduceGradients(state, group, WIRE[config.compress]);
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
@@ -67,14 +72,19 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
       dataWaitMs += batch.waitMs;
       feedBatch(executor, batch);
     }
-    await Promise.all(lanes.map(({ executor }) => executor.run()));
+    const isLast = micro === config.updateFreq - 1;
+    const release = isLast && lanes.length === 1 ? releaseBuckets(parts, micro, reduction) : undefined;
+    await Promise.all(lanes.map(({ executor }) => executor.run(release)));
     for (const [i, lane] of lanes.entries()) {
-      accumulateGradients(lane, micro);
+      for (const [b, bucket] of state.buckets.entries()) {
+        if (!reduction.isStarted(b)) accumulateGradients(lane, micro, bucket);
+      }
       for (const [k, name] of metricNames.entries()) sums[i][k] += lane.executor.output(name)[0];
     }
     state.batchesTracked = updateStatistics(parts, state.batchesTracked);
   }
   sumLanes(lanes, state.grads);
+  for (const b of state.buckets.keys()) if (!reduction.isStarted(b)) reduction.start(b);
 
   const agreed = await agree(parts, sums);
   const hyper = {
@@ -86,8 +96,9 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     step: state.step + 1,
     gradScale: 1 / (group.worldSize * lanes.length * config.updateFreq),
   };
-  const optimizerMs = await updateParameters(state, group, clock, hyper, WIRE[config.compress]);
+  const optimizerMs = await updateParameters(state, group, clock, hyper, WIRE[config.compress], reduction);
   state.step += 1;
+  const comm = clock.readStep();
   const now = performance.now();
   return {
     metrics: agreed.metrics,
@@ -97,7 +108,8 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     allWritten: agreed.written,
     stepMs: now - startedAt,
     dataWaitMs,
-    commMs: clock.totalMs,
+    commMs: comm.commMs,
+    commExposedMs: comm.exposedMs,
     optimizerMs,
   };
 }
@@ -109,13 +121,21 @@ function feedBatch(executor: StepExecutor, batch: TrainBatch): void {
   }
 }
 
-function accumulateGradients({ grads, microGrads }: Lane, micro: number): void {
+/** In the last micro-batch a bucket is on its way as soon as the backward pass has completed it. */
+function releaseBuckets({ state, lanes }: TrainStepParts, micro: number, reduction: GradientReduction) {
+  return (b: number): void => {
+    accumulateGradients(lanes[0], micro, state.buckets[b]);
+    reduction.start(b);
+  };
+}
+
+function accumulateGradients({ grads, microGrads }: Lane, micro: number, { start, end }: Bucket): void {
   if (grads === microGrads) return;
   if (micro === 0) {
-    grads.set(microGrads);
+    grads.set(microGrads.subarray(start, end), start);
     return;
   }
-  for (let i = 0; i < grads.length; i++) grads[i] += microGrads[i];
+  for (let i = start; i < end; i++) grads[i] += microGrads[i];
 }
 
 /** Running statistics advance after every micro-batch, first view then second (reference 1.4); all lanes have the same. */

@@ -124,6 +124,7 @@ function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void
     stepMs: outcome.stepMs,
     dataWaitMs: outcome.dataWaitMs,
     commMs: outcome.commMs,
+    commExposedMs: outcome.commExposedMs,
     memoryBytes: process.memoryUsage.rss(),
   };
   parts.metrics.step(record, iteration % config.printFreq === 0);

@@ -4,7 +4,7 @@
 import { duration } from '../progress-text.js';
 import type { JsonLine } from '../sinks/json-lines.js';
 import { isStepRecord } from '../sinks/metrics-file.js';
-import type { StepRecord } from '../step-record.js';
+import { hiddenShare, type StepRecord } from '../step-record.js';
 import type { EvaluationFacts } from './report-options.js';
 
 export interface Fact {
@@ -29,6 +29,8 @@ function trainingFacts(steps: readonly StepRecord[]): Fact[] {
   const last = steps.at(-1);
   if (last === undefined) return [];
   const total = (key: 'stepMs' | 'dataWaitMs' | 'commMs') => steps.reduce((sum, step) => sum + step[key], 0);
+  // Runs of earlier versions hid nothing.
+  const exposed = steps.reduce((sum, step) => sum + (step.commExposedMs ?? step.commMs), 0);
   const share = (ms: number) => `${((100 * ms) / Math.max(1, total('stepMs'))).toFixed(1)} %`;
   const speeds = steps.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
   return [
@@ -38,7 +40,8 @@ function trainingFacts(steps: readonly StepRecord[]): Fact[] {
     { name: 'loss, first to last step', value: `${steps[0].loss.toFixed(3)} to ${last.loss.toFixed(3)}` },
     { name: 'images per second, median', value: speeds[Math.floor(speeds.length / 2)].toFixed(1) },
     { name: 'waiting for data', value: share(total('dataWaitMs')) },
-    { name: 'in collectives', value: share(total('commMs')) },
+    { name: 'waiting for collectives', value: share(exposed) },
+    { name: 'communication hidden', value: `${(100 * hiddenShare(total('commMs'), exposed)).toFixed(0)} %` },
     {
       name: 'memory of rank 0, highest',
       value: `${(Math.max(...steps.slice(-1000).map(({ memoryBytes }) => memoryBytes)) / 1e9).toFixed(2)} GB`,

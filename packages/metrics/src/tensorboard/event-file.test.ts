@@ -152,6 +152,7 @@ test('steps, validations and epochs of a run stand under tags of their own', asy
     [0, 1, 2, 3, 4, 4, 4],
   );
   assert.deepEqual(Object.keys(events[1].scalars).sort(), [
+    'speed/communication_exposed_ms',
     'speed/communication_ms',
     'speed/data_wait_ms',
     'speed/images_per_second',

@@ -11,6 +11,7 @@ const SPEED_TAGS: Readonly<Record<string, string>> = {
   stepMs: 'speed/step_ms',
   dataWaitMs: 'speed/data_wait_ms',
   commMs: 'speed/communication_ms',
+  commExposedMs: 'speed/communication_exposed_ms',
   memoryBytes: 'speed/memory_bytes',
 };
 

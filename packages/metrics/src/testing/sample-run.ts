@@ -33,6 +33,7 @@ export function sampleStep(step: number, family: Family = 'SLIP'): StepRecord {
     stepMs: 500 + step,
     dataWaitMs: 20,
     commMs: 30,
+    commExposedMs: 30,
     memoryBytes: 1.25e9,
   };
 }
