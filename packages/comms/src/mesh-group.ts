@@ -27,14 +27,16 @@ export class MeshGroup implements ProcessGroup {
   private readonly mesh: FrameMesh;
   private readonly onClose: () => void;
   private readonly recorder = new FlightRecorder();
+  private readonly ordinaryMemory: (elements: number) => Float32Array;
   private collectives: Collectives;
   private shared: SharedPart | undefined;
   private sequence = 0;
   private last: Promise<unknown> = Promise.resolve();
 
-  constructor(mesh: FrameMesh, onClose = () => {}, order: SumOrder = 'fastest') {
+  constructor(mesh: FrameMesh, onClose = () => {}, order: SumOrder = 'fastest', ordinaryMemory = ordinaryArray) {
     this.mesh = mesh;
     this.onClose = onClose;
+    this.ordinaryMemory = ordinaryMemory;
     this.collectives = new MeshCollectives(mesh, order);
   }
 
@@ -65,7 +67,7 @@ export class MeshGroup implements ProcessGroup {
   }
 
   async allocate(elements: number, kind: MemoryKind = 'own'): Promise<Float32Array> {
-    return (await this.shared?.allocate(elements, kind)) ?? new Float32Array(elements);
+    return (await this.shared?.allocate(elements, kind)) ?? this.ordinaryMemory(elements);
   }
 
   async allReduce(buffer: Float32Array, op: 'sum' | 'max' = 'sum', wire: WireType = 'float32'): Promise<void> {
@@ -146,6 +148,10 @@ export class MeshGroup implements ProcessGroup {
     this.last = result.catch(() => undefined);
     return result;
   }
+}
+
+function ordinaryArray(elements: number): Float32Array {
+  return new Float32Array(elements);
 }
 
 function checkParts(

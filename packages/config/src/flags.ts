@@ -191,7 +191,7 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       min: 0,
       mayChange: true,
     }),
-    text('comm-thread', 'auto', 'collectives run in a thread of their own; auto: where they leave the machine', {
+    text('comm-thread', 'auto', 'collectives run in a thread of their own; auto: where ranks talk over sockets', {
       choices: ['auto', 'on', 'off'],
       mayChange: true,
     }),

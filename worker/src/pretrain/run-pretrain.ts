@@ -7,14 +7,14 @@ import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfR
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type TrainLoader } from '@slip/data';
 import { type Completion, createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
-import { createRunMetrics, type RunMetrics, renderReport } from '@slip/metrics';
+import { createRunMetrics, hiddenShare, type RunMetrics, renderReport } from '@slip/metrics';
 import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig } from '@slip/model/architecture';
 import { prepareValidation, type Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
-import { createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
 import { planBuckets } from './gradient-buckets.js';
 import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
@@ -111,7 +111,7 @@ async function pretrain(
       reportStep: (step) => context.session.reportStep(step),
       log,
     });
-    if (group.rank === 0) await finishRun(context, plan, state, lanes, outcome);
+    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome);
     await group.barrier();
     return outcome;
   } finally {
@@ -288,10 +288,14 @@ async function finishRun(
   plan: Plan,
   state: TrainState,
   lanes: readonly Lane[],
+  { run }: CollectiveClock,
   outcome: TrainOutcome,
 ): Promise<void> {
   const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
   if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
+  if (run.commMs > run.exposedMs) {
+    log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
+  }
   const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
   log.info(
     outcome === 'completed'

@@ -1,7 +1,7 @@
 // The process group of a worker: with whom it computes, found through its session.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
+import { connectThreadGroup, connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
 import { type Logger, writeFileAtomic } from '@slip/core';
 import { readDataKeys } from './data-keys.js';
 import type { WorkerEnvironment, WorkerSession } from './session.js';
@@ -13,6 +13,8 @@ export interface GroupConfig {
   readonly transport: 'shared' | 'zmq';
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly reduce?: 'fixed' | 'invariant';
+  /** Whether collectives run in a thread of their own; not without it. */
+  readonly commThread?: 'auto' | 'on' | 'off';
 }
 
 interface GroupPlace {
@@ -46,7 +48,8 @@ async function openGroup({ environment, session, log }: GroupPlace, config: Grou
   const { rank, worldSize, runId, generation, host } = environment;
   if (worldSize === 1) return createSoloGroup();
   const keys = wantsEncryption(environment, config) ? await readDataKeys(environment.attemptFolder) : undefined;
-  return connectZeroMqGroup({
+  const connect = wantsThread(environment, config) ? connectThreadGroup : connectZeroMqGroup;
+  return connect({
     ...{ rank, worldSize, runId, generation, host, log },
     transport: config.transport,
     order: config.reduce === 'invariant' ? 'tree' : 'fastest',
@@ -55,6 +58,15 @@ async function openGroup({ environment, session, log }: GroupPlace, config: Grou
     exchange: (endpoint) => session.exchange(endpoint),
     signal: session.aborted,
   });
+}
+
+/**
+ * What leaves the machine, or goes through sockets, takes time in which the computation can go on. In shared memory the sums are
+ * made by the same cores: a thread would only add its own turns.
+ */
+function wantsThread({ numNodes }: WorkerEnvironment, { commThread = 'off', transport }: GroupConfig): boolean {
+  if (commThread !== 'auto') return commThread === 'on';
+  return numNodes > 1 || transport === 'zmq';
 }
 
 /** Frames that stay on one machine are seen by nobody else. */

@@ -6,6 +6,12 @@ import os from 'node:os';
 export interface Native {
   /** Maps the first `bytes` of the file behind `fd`, shared. @throws Error with the system's error number */
   map(fd: number, bytes: number): ArrayBuffer;
+  /** Maps memory of this process's own, zeros. @throws Error with the system's error number */
+  mapPrivate(bytes: number): ArrayBuffer;
+  /** Where mapped memory lies in this process: the same for all its threads, and for as long as the process lives. */
+  addressOf(view: Float32Array): bigint;
+  /** Memory that another thread of this process has mapped. */
+  viewAt(address: bigint, bytes: number): ArrayBuffer;
   /** Reserves a part of the file, so that no later access can find the file system full. @returns 0 or the error number */
   reserve(fd: number, offset: number, bytes: number): number;
   /** Sleeps until `wake` is called for this word, at most `timeoutMs`, and not at all when it does not hold `value`. */
@@ -16,6 +22,7 @@ export interface Native {
 
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 const [PROT_READ_WRITE, MAP_SHARED_POPULATE] = [3, 0x8001];
+const MAP_PRIVATE_ANONYMOUS = 0x22;
 /** Number of the system call `futex`, by architecture. */
 const FUTEX: Readonly<Record<string, number>> = { x64: 202, arm64: 98 };
 
@@ -53,12 +60,18 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
   const futex = 'long syscall(long number, void *word, int op, int value, int64_t *timeout, void *word2, int value3)';
   const syscall = libc.func(futex);
   const timeout = new BigInt64Array(2);
+  const mapped = (address: unknown, bytes: number): ArrayBuffer => {
+    if (koffi.address(address) === 2n ** 64n - 1n) throw new Error(`mmap failed with error ${koffi.errno()}`);
+    return koffi.view(address, bytes) as ArrayBuffer;
+  };
   return {
     map(fd, bytes) {
       const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, 0);
-      if (koffi.address(address) === 2n ** 64n - 1n) throw new Error(`mmap failed with error ${koffi.errno()}`);
-      return koffi.view(address, bytes) as ArrayBuffer;
+      return mapped(address, bytes);
     },
+    mapPrivate: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), bytes),
+    addressOf: (view) => koffi.address(view),
+    viewAt: (address, bytes) => koffi.view(address, bytes) as ArrayBuffer,
     reserve: (fd, offset, bytes) => fallocate(fd, offset, bytes) as number,
     wait(word, value, timeoutMs) {
       timeout[0] = BigInt(Math.floor(timeoutMs / 1000));

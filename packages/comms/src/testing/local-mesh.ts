@@ -23,6 +23,7 @@ export function connectLocally(
   options: Partial<ZeroMqGroupOptions> = {},
   seen: (rank: number, endpoint: string) => void = () => {},
   optionsOf: (rank: number) => Partial<ZeroMqGroupOptions> = () => ({}),
+  connect: (options: ZeroMqGroupOptions) => Promise<ProcessGroup> = connectZeroMqGroup,
 ): Promise<ProcessGroup[]> {
   const meet = meetingPoint(worldSize);
   const exchangeOf = (rank: number) => (endpoint: string) => {
@@ -32,7 +33,7 @@ export function connectLocally(
   const common = { worldSize, runId: 'test', generation: 0, host: '127.0.0.1', timeoutMs: 5000, ...options };
   return Promise.all(
     Array.from({ length: worldSize }, (_, rank) => {
-      return connectZeroMqGroup({ rank, exchange: exchangeOf(rank), ...common, ...optionsOf(rank) });
+      return connect({ rank, exchange: exchangeOf(rank), ...common, ...optionsOf(rank) });
     }),
   );
 }

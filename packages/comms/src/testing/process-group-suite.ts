@@ -18,7 +18,12 @@ type MakeGroups = (worldSize: number) => Promise<ProcessGroup[]>;
  */
 export type Order = 'frames' | 'memory' | 'machines';
 
-export function describeProcessGroup(name: string, makeGroups: MakeGroups, order: Order = 'frames'): void {
+export function describeProcessGroup(
+  name: string,
+  makeGroups: MakeGroups,
+  order: Order = 'frames',
+  worlds = WORLDS,
+): void {
   const withGroups = async (worldSize: number, work: (groups: ProcessGroup[]) => Promise<void>) => {
     const groups = await makeGroups(worldSize);
     try {
@@ -28,7 +33,7 @@ export function describeProcessGroup(name: string, makeGroups: MakeGroups, order
     }
   };
 
-  for (const worldSize of WORLDS) {
+  for (const worldSize of worlds) {
     test(`${name}, ${worldSize} ranks: collectives of all sizes, bit by bit`, () =>
       withGroups(worldSize, async (groups) => {
         for (const size of SIZES(worldSize)) await checkSize(groups, size, order);

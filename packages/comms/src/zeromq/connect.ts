@@ -31,6 +31,8 @@ export interface ZeroMqGroupOptions {
   readonly keys?: CurveKeys;
   /** Ranks with the same name share memory; without it, those on the same machine. */
   readonly machine?: string;
+  /** Where `allocate` takes memory that ranks do not share; an array without it. */
+  readonly ordinaryMemory?: (elements: number) => Float32Array;
   /** Ends all waits at once, with its reason. */
   readonly signal?: AbortSignal;
   readonly log?: Logger;
@@ -64,7 +66,7 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
     await mesh.close(toError(error));
     throw mesh.failure;
   }
-  const group = new MeshGroup(mesh, abort.forget, options.order);
+  const group = new MeshGroup(mesh, abort.forget, options.order, options.ordinaryMemory);
   if (options.transport === 'zmq') return group;
   try {
     group.begin(
