@@ -1,7 +1,8 @@
-// errors, logging, random streams, atomic files, deadlines: what every other package may lean on.
+// errors, logging, random streams, atomic files, deadlines, zip directories: what every other package may lean on.
 export { syncFolder, writeFileAtomic } from './atomic-write.js';
 export { withDeadline } from './deadline.js';
 export { ERROR_CODES, type ErrorCode, invariant, SlipError } from './errors.js';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';
 export { nearestName } from './nearest-name.js';
 export { RandomStream } from './random.js';
+export { locateData, readZipDirectory, type ZipArchive, type ZipEntry } from './zip-directory.js';

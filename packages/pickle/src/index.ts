@@ -3,9 +3,10 @@ export { numpyElements } from './numpy-globals.js';
 export { type Picklable, pickle, python } from './pickle.js';
 export { PickleInput, type PickleOrigin } from './pickle-input.js';
 export { TORCH_ELEMENT_BYTES, torchStorage } from './torch-globals.js';
-export { type UnpickleOptions, unpickle } from './unpickle.js';
+export { type UnpickleOptions, unpickle, unpickleItems } from './unpickle.js';
 export {
   GlobalName,
+  ItemList,
   Namespace,
   NumpyArray,
   NumpyDtype,

@@ -1,9 +1,11 @@
 // The stack machine that a pickle drives: stack, marks and memo, and how names are looked up. The opcodes are in opcodes.ts.
 import type { AllowedGlobal, AllowList, Fail } from './allow-list.js';
+import { type Memo, ValueMemo } from './memo.js';
 import { buildArray, buildDtype } from './numpy-globals.js';
 import type { PickleInput } from './pickle-input.js';
 import {
   GlobalName,
+  ItemList,
   Namespace,
   NumpyArray,
   NumpyDtype,
@@ -18,6 +20,10 @@ export interface MachineOptions {
   readonly onUnknownGlobal?: ((name: string) => void) | undefined;
   /** Resolves persistent ids; without it they are an error. */
   readonly persistent?: ((id: PickleValue, fail: Fail) => PickleValue) | undefined;
+  /** Where memo entries are kept; as values unless given. */
+  readonly memo?: Memo | undefined;
+  /** The first list of the pickle becomes this one, whose items are taken out as they come. */
+  readonly items?: ItemList | undefined;
 }
 
 /**
@@ -37,8 +43,12 @@ export class Machine {
   #stack: PickleValue[] = [];
   /** Stacks below the open marks. */
   readonly #below: PickleValue[][] = [];
-  readonly #memo: (PickleValue | undefined)[] = [];
+  readonly #memo: Memo;
+  #items: ItemList | undefined;
   #opcodeOffset = 0;
+  #previousOffset = 0;
+  /** Where the newest text or bytes were written. */
+  #leafOffset = -1;
   /** Set by STOP. */
   result: { value: PickleValue } | undefined;
 
@@ -46,11 +56,14 @@ export class Machine {
     this.input = input;
     this.#copies = COPY_FACTOR * input.length + COPY_FREE;
     this.#options = options;
+    this.#memo = options.memo ?? new ValueMemo();
+    this.#items = options.items;
     this.#fail = (what) => this.fail(what);
   }
 
   /** Errors are reported at the opcode being run, not behind its arguments. */
   begin(offset: number): void {
+    this.#previousOffset = this.#opcodeOffset;
     this.#opcodeOffset = offset;
   }
 
@@ -60,6 +73,21 @@ export class Machine {
 
   push(value: PickleValue): void {
     this.#stack.push(value);
+  }
+
+  /** Text or bytes, which can be read again from where they are. */
+  pushLeaf(value: string | Uint8Array): void {
+    this.#leafOffset = this.#opcodeOffset;
+    this.#stack.push(value);
+  }
+
+  pushList(items: PickleValue[]): void {
+    if (this.#items === undefined || items.length > 0) {
+      this.#stack.push(items);
+      return;
+    }
+    this.#stack.push(this.#items);
+    this.#items = undefined;
   }
 
   pop(): PickleValue {
@@ -93,17 +121,15 @@ export class Machine {
   /** Picklers number memo entries in order (Python 2 from 1); a gap would be an invitation to fill memory. */
   remember(index: number): void {
     if (!(index >= 0 && index <= this.#memo.length + 1)) this.fail(`uses the memo entry ${index} out of order`);
-    this.#memo[index] = this.top();
+    this.#memo.set(index, this.top(), this.#leafOffset === this.#previousOffset ? this.#leafOffset : undefined);
   }
 
   memoize(): void {
-    this.#memo.push(this.top());
+    this.remember(this.#memo.length);
   }
 
   recall(index: number): void {
-    const value = this.#memo[index];
-    if (value === undefined) this.fail(`wants the memo entry ${index}, which is not there`);
-    this.push(value);
+    this.push(this.#memo.get(index, this.#fail));
   }
 
   /** A class or function by its name; calling it is `call`. */
@@ -137,7 +163,11 @@ export class Machine {
     return this.#options.persistent(id, this.#fail);
   }
 
-  append(target: PickleValue, items: readonly PickleValue[]): void {
+  append(target: PickleValue, items: PickleValue[]): void {
+    if (target instanceof ItemList) {
+      target.deliver(items);
+      return;
+    }
     const list = target instanceof OpaqueObject ? target.items : target;
     if (!Array.isArray(list)) this.fail('appends to something that is not a list');
     for (const item of items) list.push(item);
@@ -148,7 +178,7 @@ export class Machine {
     for (const item of items) target.add(item);
   }
 
-  setItems(target: PickleValue, items: readonly PickleValue[]): void {
+  setItems(target: PickleValue, items: PickleValue[]): void {
     if (items.length % 2 !== 0) this.fail('has a key without a value');
     if (target instanceof OpaqueObject) {
       this.append(target, items);

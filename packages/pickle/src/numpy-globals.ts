@@ -1,6 +1,6 @@
 // numpy's scalars, element types and arrays, as numpy 1 and 2 pickle them.
 import type { AllowedGlobal, AllowList, Fail } from './allow-list.js';
-import { NumpyArray, NumpyDtype, type PickleValue } from './values.js';
+import { ItemList, NumpyArray, NumpyDtype, type PickleValue } from './values.js';
 
 const MODULES = ['numpy.core.multiarray', 'numpy._core.multiarray', 'numpy'];
 
@@ -69,7 +69,7 @@ function fillArray(
       fail(`has a numpy array of ${count} elements of ${dtype.code} in ${bytes.length} bytes`);
     }
     array.data = bytes;
-  } else if (Array.isArray(bytes)) {
+  } else if (Array.isArray(bytes) || bytes instanceof ItemList) {
     if (bytes.length !== count) fail(`has a numpy array of ${count} objects that holds ${bytes.length}`);
     array.data = bytes;
   } else fail('has a numpy array without data');
@@ -106,6 +106,7 @@ function scalar(dtype: PickleValue, bytes: PickleValue, fail: Fail): PickleValue
  */
 export function numpyElements(array: NumpyArray): PickleValue[] {
   const { data, dtype } = array;
+  if (data instanceof ItemList) throw new RangeError('the elements of this array were taken out while it was read');
   const flat = Array.isArray(data) ? data : rawElements(data, dtype);
   return array.fortran && array.shape.length > 1 ? toRowMajor(flat, array.shape) : flat;
 }

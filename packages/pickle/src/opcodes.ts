@@ -28,22 +28,22 @@ const ROWS: readonly Row[] = [
   ['F', 'FLOAT', (m) => m.push(float(m, m.input.line()))],
   ['G', 'BINFLOAT', (m) => m.push(m.input.float64())],
   // Text and bytes. Python 2's strings come back with one character per byte.
-  ['S', 'STRING', (m) => m.push(unquote(m, m.input.line()))],
-  ['T', 'BINSTRING', (m) => m.push(m.input.latin1(m.input.uint(4)))],
-  ['U', 'SHORT_BINSTRING', (m) => m.push(m.input.latin1(m.input.uint(1)))],
-  ['V', 'UNICODE', (m) => m.push(unescapeUnicode(m.input.line()))],
-  ['X', 'BINUNICODE', (m) => m.push(m.input.text(m.input.uint(4)))],
-  [0x8c, 'SHORT_BINUNICODE', (m) => m.push(m.input.text(m.input.uint(1)))],
-  [0x8d, 'BINUNICODE8', (m) => m.push(m.input.text(m.input.length64()))],
-  ['B', 'BINBYTES', (m) => m.push(m.input.bytes(m.input.uint(4)))],
-  ['C', 'SHORT_BINBYTES', (m) => m.push(m.input.bytes(m.input.uint(1)))],
-  [0x8e, 'BINBYTES8', (m) => m.push(m.input.bytes(m.input.length64()))],
-  [0x96, 'BYTEARRAY8', (m) => m.push(m.input.bytes(m.input.length64()))],
+  ['S', 'STRING', (m) => m.pushLeaf(unquote(m, m.input.line()))],
+  ['T', 'BINSTRING', (m) => m.pushLeaf(m.input.latin1(m.input.uint(4)))],
+  ['U', 'SHORT_BINSTRING', (m) => m.pushLeaf(m.input.latin1(m.input.uint(1)))],
+  ['V', 'UNICODE', (m) => m.pushLeaf(unescapeUnicode(m.input.line()))],
+  ['X', 'BINUNICODE', (m) => m.pushLeaf(m.input.text(m.input.uint(4)))],
+  [0x8c, 'SHORT_BINUNICODE', (m) => m.pushLeaf(m.input.text(m.input.uint(1)))],
+  [0x8d, 'BINUNICODE8', (m) => m.pushLeaf(m.input.text(m.input.length64()))],
+  ['B', 'BINBYTES', (m) => m.pushLeaf(m.input.bytes(m.input.uint(4)))],
+  ['C', 'SHORT_BINBYTES', (m) => m.pushLeaf(m.input.bytes(m.input.uint(1)))],
+  [0x8e, 'BINBYTES8', (m) => m.pushLeaf(m.input.bytes(m.input.length64()))],
+  [0x96, 'BYTEARRAY8', (m) => m.pushLeaf(m.input.bytes(m.input.length64()))],
   [0x97, 'NEXT_BUFFER', (m) => m.fail('keeps its data in a buffer outside the file')],
   [0x98, 'READONLY_BUFFER', () => undefined],
   // Containers.
-  [']', 'EMPTY_LIST', (m) => m.push([])],
-  ['l', 'LIST', (m) => m.push(m.popMark())],
+  [']', 'EMPTY_LIST', (m) => m.pushList([])],
+  ['l', 'LIST', (m) => m.pushList(m.popMark())],
   ['a', 'APPEND', (m) => appendTop(m, [m.pop()])],
   ['e', 'APPENDS', (m) => appendTop(m, m.popMark())],
   [')', 'EMPTY_TUPLE', (m) => m.push([])],
@@ -178,7 +178,7 @@ function popSeveral(m: Machine, count: number): PickleValue[] {
   return items.reverse();
 }
 
-function appendTop(m: Machine, items: readonly PickleValue[]): void {
+function appendTop(m: Machine, items: PickleValue[]): void {
   m.append(m.top(), items);
 }
 

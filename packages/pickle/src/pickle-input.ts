@@ -12,6 +12,7 @@ export interface PickleOrigin {
 }
 
 const PIECE_BYTES = 1 << 20;
+const LOOK_BYTES = 1 << 12;
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export class PickleInput {
@@ -19,7 +20,8 @@ export class PickleInput {
   /** Bytes of the whole pickle. */
   readonly length: number;
   readonly #read: ((target: Uint8Array, position: number) => number) | undefined;
-  #piece: Uint8Array;
+  readonly #pieceBytes: number;
+  #piece: Buffer;
   /** Where the piece begins in the pickle, and where we are in the piece. */
   #pieceStart = 0;
   #at = 0;
@@ -29,11 +31,13 @@ export class PickleInput {
     length: number,
     piece: Uint8Array,
     read?: (target: Uint8Array, position: number) => number,
+    pieceBytes = PIECE_BYTES,
   ) {
     this.origin = origin;
     this.length = length;
-    this.#piece = piece;
+    this.#piece = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
     this.#read = read;
+    this.#pieceBytes = pieceBytes;
   }
 
   static fromBytes(bytes: Uint8Array, origin: PickleOrigin): PickleInput {
@@ -45,6 +49,21 @@ export class PickleInput {
     return new PickleInput(origin, length, new Uint8Array(0), (target, position) =>
       readSync(fd, target, 0, target.length, begin + position),
     );
+  }
+
+  /** The same pickle from `offset` on, for a short look; this input stays where it is. */
+  at(offset: number): PickleInput {
+    const isHeld = this.#read === undefined;
+    const look = new PickleInput(
+      this.origin,
+      this.length,
+      isHeld ? this.#piece : new Uint8Array(0),
+      this.#read,
+      LOOK_BYTES,
+    );
+    look.#pieceStart = isHeld ? 0 : offset;
+    look.#at = isHeld ? offset : 0;
+    return look;
   }
 
   /** Bytes consumed. */
@@ -75,14 +94,15 @@ export class PickleInput {
 
   /** The next `count` bytes as the caller's own. */
   bytes(count: number): Uint8Array {
-    return this.view(count).slice();
+    return new Uint8Array(this.view(count));
   }
 
   /** Little endian, 1 to 6 bytes. */
   uint(bytes: number): number {
-    const view = this.view(bytes);
+    if (this.#at + bytes > this.#piece.length) this.#refill(bytes);
+    this.#at += bytes;
     let value = 0;
-    for (let i = bytes - 1; i >= 0; i--) value = value * 256 + view[i];
+    for (let i = 1; i <= bytes; i++) value = value * 256 + this.#piece[this.#at - i];
     return value;
   }
 
@@ -106,7 +126,13 @@ export class PickleInput {
 
   text(count: number): string {
     const start = this.offset;
-    const bytes = this.view(count);
+    if (this.#at + count > this.#piece.length) this.#refill(count);
+    const from = this.#at;
+    this.#at += count;
+    const text = this.#piece.toString('utf8', from, this.#at);
+    // What cannot be decoded became this character; only text that has it need be looked at again.
+    if (!text.includes('\ufffd')) return text;
+    const bytes = this.#piece.subarray(from, this.#at);
     try {
       return decoder.decode(bytes);
     } catch {
@@ -145,7 +171,7 @@ export class PickleInput {
     if (count > this.length - offset) {
       this.fail(`needs ${count} more bytes but only ${this.length - offset} are left; it is truncated or damaged`);
     }
-    const piece = new Uint8Array(Math.min(Math.max(count, PIECE_BYTES), this.length - offset));
+    const piece = Buffer.allocUnsafeSlow(Math.min(Math.max(count, this.#pieceBytes), this.length - offset));
     for (let done = 0; done < piece.length; ) {
       const bytes = this.#read?.(piece.subarray(done), offset + done) ?? 0;
       if (bytes === 0) this.fail('could not be read further: the file became shorter', offset + done);

@@ -18,6 +18,7 @@ export type PickleValue =
   | GlobalName
   | Namespace
   | OpaqueObject
+  | ItemList
   | NumpyDtype
   | NumpyArray
   | TorchStorage
@@ -63,6 +64,29 @@ export class OpaqueObject {
   }
 }
 
+/** A list whose items went to the reader one batch after the other: only their number is left. */
+export class ItemList {
+  length = 0;
+  #delivered: PickleValue[] = [];
+
+  deliver(items: PickleValue[]): void {
+    this.length += items.length;
+    if (this.#delivered.length === 0) this.#delivered = items;
+    else for (const item of items) this.#delivered.push(item);
+  }
+
+  get pending(): number {
+    return this.#delivered.length;
+  }
+
+  /** What came since the last call. */
+  take(): PickleValue[] {
+    const items = this.#delivered;
+    this.#delivered = [];
+    return items;
+  }
+}
+
 /** A numpy element type, for example `f8`, little endian. */
 export class NumpyDtype {
   /** Kind and bytes, such as `f8`, `i4`, `U10` (characters), `O8`. */
@@ -82,7 +106,7 @@ export class NumpyArray {
   /** Column-major. */
   fortran = false;
   /** Raw elements, or for the type `O` the objects themselves. */
-  data: Uint8Array | PickleValue[] = new Uint8Array(0);
+  data: Uint8Array | PickleValue[] | ItemList = new Uint8Array(0);
 }
 
 /** Memory of one or several tensors; its bytes are elsewhere, under `key`. */

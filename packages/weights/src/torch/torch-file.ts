@@ -2,7 +2,7 @@
 // places in the file. The file's pickle is never executed, and tensors are only read when they are asked for.
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { SlipError } from '@slip/core';
+import { locateData, readZipDirectory, SlipError, type ZipArchive, type ZipEntry } from '@slip/core';
 import {
   PickleInput,
   type PickleValue,
@@ -13,7 +13,6 @@ import {
 } from '@slip/pickle';
 import { countElements, type ElementType, readRange, type StoredTensor, tensorInFile } from '../stored-tensor.js';
 import { gatherStrided, isContiguous } from './strides.js';
-import { locateData, readZipDirectory, type ZipEntry } from './zip-directory.js';
 
 export interface TorchFile {
   readonly path: string;
@@ -63,7 +62,8 @@ export async function openTorchFile(file: string): Promise<TorchFile> {
 async function readTorchFile(file: string, handle: FileHandle): Promise<TorchFile> {
   const { size } = await handle.stat();
   await refuseOtherFormats(file, handle);
-  const entries = await readZipDirectory(file, handle, size);
+  const archive: ZipArchive = { file, handle, bytes: size, errorCode: 'checkpoint' };
+  const entries = await readZipDirectory(archive);
   const pickleEntry = entries.find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickleEntry === undefined) {
     throw new SlipError('checkpoint', `${file} is a zip archive without data.pkl, so PyTorch did not write it`);
@@ -73,9 +73,9 @@ async function readTorchFile(file: string, handle: FileHandle): Promise<TorchFil
   for (const entry of entries) {
     if (entry !== pickleEntry && !entry.name.startsWith(`${root}/data/`)) continue;
     refuseCompressed(file, entry);
-    places.set(entry.name, { begin: await locateData(file, handle, entry, size), entry });
+    places.set(entry.name, { begin: await locateData(archive, entry), entry });
   }
-  await refuseBigEndian(file, handle, entries, root, size);
+  await refuseBigEndian(archive, entries, root);
   const unknown = new Set<string>();
   const value = readPickle(file, handle, places.get(pickleEntry.name)!, unknown);
   return {
@@ -130,16 +130,11 @@ function refuseCompressed(file: string, entry: ZipEntry): void {
   );
 }
 
-async function refuseBigEndian(
-  file: string,
-  handle: FileHandle,
-  entries: readonly ZipEntry[],
-  root: string,
-  fileBytes: number,
-): Promise<void> {
+async function refuseBigEndian(archive: ZipArchive, entries: readonly ZipEntry[], root: string): Promise<void> {
+  const { file, handle } = archive;
   const entry = entries.find(({ name }) => name === `${root}/byteorder`);
   if (entry === undefined || entry.storedBytes > 16) return;
-  const begin = await locateData(file, handle, entry, fileBytes);
+  const begin = await locateData(archive, entry);
   const text = Buffer.alloc(entry.storedBytes);
   await handle.read(text, 0, text.length, begin);
   if (text.toString('latin1').trim() === 'big') {

@@ -1,10 +1,11 @@
 // Zip directories beyond 4 GiB, laid out by hand in sparse files, and ones that lie.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { temporaryFolder } from '../testing/temporary-folder.js';
-import { locateData, readZipDirectory, type ZipEntry } from './zip-directory.js';
+import { locateData, readZipDirectory, type ZipArchive, type ZipEntry } from './zip-directory.js';
 
 const FULL = 0xffffffff;
 
@@ -54,7 +55,9 @@ async function sparseArchive(
   t: TestContext,
   pieces: { directory?: Buffer; count?: number; recordStart?: number } = {},
 ) {
-  const file = path.join(temporaryFolder(t), 'sparse.zip');
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-zip-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'sparse.zip');
   const handle = await open(file, 'w+');
   t.after(() => handle.close());
   const second = 50 + BIG;
@@ -69,12 +72,13 @@ async function sparseArchive(
   const end = endRecords(pieces.count ?? 2, directory.length, start, pieces.recordStart ?? start + directory.length);
   await handle.write(end, 0, end.length, start + directory.length);
   const { size } = await handle.stat();
-  return { file, handle, size, second };
+  const archive: ZipArchive = { file, handle, bytes: size, errorCode: 'checkpoint' };
+  return { archive, second };
 }
 
 test('sizes and offsets beyond 4 GiB', async (t) => {
-  const { file, handle, size, second } = await sparseArchive(t);
-  const entries = await readZipDirectory(file, handle, size);
+  const { archive, second } = await sparseArchive(t);
+  const entries = await readZipDirectory(archive);
   assert.deepEqual(
     entries.map(({ name, sizeBytes, headerOffset }) => [name, sizeBytes, headerOffset]),
     [
@@ -82,9 +86,9 @@ test('sizes and offsets beyond 4 GiB', async (t) => {
       ['a/1', 4, second],
     ],
   );
-  assert.equal(await locateData(file, handle, entries[0], size), 50);
-  const begin = await locateData(file, handle, entries[1], size);
-  const { buffer } = await handle.read(Buffer.alloc(4), 0, 4, begin);
+  assert.equal(await locateData(archive, entries[0]), 50);
+  const begin = await locateData(archive, entries[1]);
+  const { buffer } = await archive.handle.read(Buffer.alloc(4), 0, 4, begin);
   assert.equal(buffer.toString(), 'data');
 });
 
@@ -107,10 +111,10 @@ test('directories that lie are refused', async (t) => {
     ],
   ];
   for (const [pieces, message] of cases) {
-    const { file, handle, size } = await sparseArchive(t, pieces);
-    await assert.rejects(readZipDirectory(file, handle, size), { code: 'checkpoint', message });
+    const { archive } = await sparseArchive(t, pieces);
+    await assert.rejects(readZipDirectory(archive), { code: 'checkpoint', message });
   }
-  const { file, handle, size } = await sparseArchive(t);
+  const { archive } = await sparseArchive(t);
   const wrong: ZipEntry = { name: 'a/1', method: 0, crc32: 0, storedBytes: 4, sizeBytes: 4, headerOffset: second + 1 };
-  await assert.rejects(locateData(file, handle, wrong, size), /no header where a\/1 should begin/);
+  await assert.rejects(locateData(archive, wrong), /no header where a\/1 should begin/);
 });
