@@ -5,8 +5,9 @@ import type { RunConfig } from '@slip/config';
 export async function knownSize(config: RunConfig): Promise<{ size: number; source: string } | undefined> {
   const { openDataset, publishedDatasetSize } = await import('@slip/data');
   try {
-    const { length } = await openDataset(config);
-    return { size: length, source: config.metadata };
+    const dataset = await openDataset(config);
+    dataset.close();
+    return { size: dataset.length, source: config.metadata || config.root };
   } catch {
     const size = publishedDatasetSize(config.dataset);
     return size === undefined ? undefined : { size, source: 'published size; the files are not here' };

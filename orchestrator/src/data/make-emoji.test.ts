@@ -79,15 +79,16 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
     dataset: 'coco',
     root: path.join(folder, 'a/coco'),
     metadata: path.join(folder, 'a', metadata),
+    indexDir: path.join(folder, 'index'),
   });
   assert.equal(
     set.length,
     Object.values(summary.imagesPerStyle).reduce((sum, count) => sum + count, 0),
   );
   for (let i = 0; i < set.length; i++) {
-    const { file, captions } = set.describe(i);
+    const { image, captions } = set.describe(i);
     assert.ok(captions.length >= 3);
-    const { width, height, format } = await sharp(file).metadata();
+    const { width, height, format } = await sharp(image.name).metadata();
     assert.deepEqual([width, height, format], [32, 32, 'jpeg']);
   }
   const classes = readdirSync(path.join(folder, 'a/heldout/val')).sort();
@@ -109,7 +110,7 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
   await assert.rejects(make('mine.txt/below'), { code: 'data', message: /cannot be written/ });
   assert.equal(readFileSync(path.join(folder, 'mine.txt'), 'utf8'), 'mine');
   await assert.rejects(make('.'), /holds other files/);
-  assert.deepEqual(readdirSync(folder).sort(), ['a', 'b', 'mine.txt']);
+  assert.deepEqual(readdirSync(folder).sort(), ['a', 'b', 'index', 'mine.txt']);
 
   writeFileSync(path.join(folder, 'b', 'made.json'), '{');
   await assert.rejects(make('b'), { code: 'data', message: /holds other files/ });

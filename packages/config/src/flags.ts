@@ -1,5 +1,6 @@
 // The one table of pre-training flags: names, defaults, ranges, help. Recipe keys, the run configuration and the help page
 // all come from it. Pure and light, so that `--help` is quick.
+import { DATASET_FORMATS } from '@slip/data/formats';
 
 export interface FlagDefinition {
   /** Kebab-case, without dashes; also the key in recipes. */
@@ -63,9 +64,16 @@ const size = { min: 1 };
 
 export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Data', [
-    text('dataset', 'yfcc15m', 'pre-training set', { choices: ['yfcc15m', 'cc3m', 'cc12m', 'coco', 'redcaps'] }),
+    text('dataset', 'yfcc15m', 'pre-training set, or the form that your own has; docs/data.md describes each', {
+      choices: DATASET_FORMATS.map(({ name }) => name),
+    }),
     text('root', '', 'folder of the set', { mayChange: true }),
-    text('metadata', 'yfcc15m.pkl', 'its metadata file', { mayChange: true }),
+    text('metadata', 'yfcc15m.pkl', 'its metadata file; webdataset and image-folder need none', { mayChange: true }),
+    text('csv-img-key', '', 'column of paths in a table; its usual names are known', { mayChange: true }),
+    text('csv-caption-key', '', 'column of captions in a table; its usual names are known', { mayChange: true }),
+    text('index-dir', '', 'folder for the index that is made of the metadata; beside it unless given', {
+      mayChange: true,
+    }),
     count('workers', 10, 'loader threads per worker, at most its cores; 0 loads inline', {
       alias: ['j'],
       mayChange: true,

@@ -11,6 +11,9 @@ export interface RunConfig {
   readonly dataset: string;
   readonly root: string;
   readonly metadata: string;
+  readonly csvImgKey: string;
+  readonly csvCaptionKey: string;
+  readonly indexDir: string;
   readonly workers: number;
   readonly sampler: 'slip' | 'torch';
   readonly truncate: 'keep-eot' | 'drop-eot';
@@ -110,11 +113,13 @@ export async function resolvePretrainConfig(input: {
     if (flag === undefined) throw unknownFlag(name);
     values[configKey(flag.name)] = checkValue(flag, raw, `--${flag.name}`);
   }
+  const given = new Set([...Object.keys(recipe), ...Object.keys(input.flags).map((name) => name.replaceAll('_', '-'))]);
+  // The default is the name of one set's file.
+  if (values.dataset !== 'yfcc15m' && !given.has('metadata')) values.metadata = '';
   const { numNodes, nprocPerNode } = input.launch;
   const rowsPerMicroBatch = (values.rowsPerMicroBatch ?? Number(values.batchSize) * numNodes * nprocPerNode) as number;
   const config = { ...values, rowsPerMicroBatch, ...input.launch } as unknown as RunConfig;
   checkTogether(config);
-  const given = new Set([...Object.keys(recipe), ...Object.keys(input.flags).map((name) => name.replaceAll('_', '-'))]);
   return {
     config,
     hash: hashConfig(config),

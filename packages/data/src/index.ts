@@ -6,8 +6,10 @@ export {
   publishedDatasetSize,
   type Sample,
 } from './datasets/captioned-dataset.js';
+export { DATASET_FORMATS, type DatasetFormat, datasetFormat } from './datasets/formats.js';
 export { type ImageFolder, type LabelledImage, openImageFolder } from './datasets/image-folder.js';
 export { decodeImage } from './images/decode-image.js';
+export { fileImage, type ImageSource } from './images/image-source.js';
 export type { View } from './loader/batch-maker.js';
 export { createEvalLoader, type EvalBatch, type EvalLoaderOptions } from './loader/eval-loader.js';
 export {

@@ -158,8 +158,9 @@ function loaderOptions(config: RunConfig, model: ModelConfig, { first, rows }: L
     SIMCLR: ['aug1', 'aug2'] as const,
     SLIP: ['image', 'tokens', 'aug1', 'aug2'] as const,
   };
+  const { dataset, root, metadata, indexDir, csvImgKey, csvCaptionKey } = config;
   return {
-    dataset: { dataset: config.dataset, root: config.root, metadata: config.metadata },
+    dataset: { dataset, root, metadata, indexDir, csvImgKey, csvCaptionKey },
     views: views[model.family],
     imageSize: model.vision.imageSize,
     contextLength: model.text?.contextLength ?? 0,

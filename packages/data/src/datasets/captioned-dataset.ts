@@ -1,39 +1,85 @@
-// What a pre-training set is, and which reader opens which.
+// What a pre-training set is: images with captions, by number. Its records are in an index file that all processes of a
+// machine share; its images stay where they are.
 import { SlipError } from '@slip/core';
-import { openCoco } from './coco.js';
+import type { ImageSource } from '../images/image-source.js';
+import { openCachedIndex } from '../index-file/cached-index.js';
+import { DATASET_FORMATS, datasetFormat } from './formats.js';
+import { READERS } from './readers.js';
+import { BuildProgress } from './set-reader.js';
 
 export interface CaptionedDataset {
   readonly name: string;
   readonly length: number;
   /** @param index in [0, length) */
   describe(index: number): Sample;
+  close(): void;
 }
 
 export interface Sample {
-  /** Path of the image file. */
-  readonly file: string;
+  readonly image: ImageSource;
   /** At least one. */
   readonly captions: readonly string[];
 }
 
 export interface DatasetLocation {
+  /** A name of `DATASET_FORMATS`. */
   readonly dataset: string;
   readonly root: string;
+  /** Empty for sets without. */
   readonly metadata: string;
+  /** Where indexes are kept; beside the metadata (or the root) unless given. */
+  readonly indexDir?: string;
+  /** Names of the columns of a table; found by their usual names unless given. */
+  readonly csvImgKey?: string;
+  readonly csvCaptionKey?: string;
 }
-
-/** Samples of the published sets, for plans made where the files are not. */
-const PUBLISHED_SIZES: Readonly<Record<string, number>> = { yfcc15m: 14_689_580, coco: 118_287 };
 
 export function publishedDatasetSize(dataset: string): number | undefined {
-  return PUBLISHED_SIZES[dataset];
+  return datasetFormat(dataset)?.publishedSize;
 }
 
-/** @throws SlipError `data` naming the file, what was found and what to do; `unsupported` for a set without a reader */
-export async function openDataset(location: DatasetLocation): Promise<CaptionedDataset> {
-  if (location.dataset === 'coco') return openCoco(location.root, location.metadata);
-  throw new SlipError(
-    'unsupported',
-    `--dataset ${location.dataset} cannot be read yet; coco can, and other image-caption sets in its layout`,
-  );
+/**
+ * The first time, the whole metadata is read and an index of it written; later this takes milliseconds.
+ * @param onProgress told of records read so far and the part of the work that is done, from 0 to 1
+ * @throws SlipError `data` naming the file, what was found and what to do; `config` for a set that is not known
+ */
+export async function openDataset(
+  location: DatasetLocation,
+  onProgress?: (records: number, part: number) => void,
+): Promise<CaptionedDataset> {
+  const format = datasetFormat(location.dataset);
+  if (format === undefined) {
+    const names = DATASET_FORMATS.map(({ name }) => name).join(', ');
+    throw new SlipError('config', `--dataset ${location.dataset} is not known; there are ${names}`);
+  }
+  if (format.metadata !== undefined && format.metadataIsOptional !== true && location.metadata === '') {
+    throw new SlipError('data', `--dataset ${format.name} needs --metadata: ${format.metadata}`);
+  }
+  const reader = READERS[format.name];
+  await reader.check?.(location);
+  const index = await openCachedIndex({
+    kind: format.name,
+    subject: reader.subject(location),
+    indexDir: location.indexDir,
+    settings: reader.settings?.(location) ?? [],
+    recordsPerBlock: 16,
+    async build({ writer, watch }) {
+      const progress = new BuildProgress(onProgress);
+      for await (const records of reader.scan(location, { watch, progress })) {
+        for (const record of records) writer.add(record);
+        await progress.add(records.length);
+      }
+      if (writer.count === 0) throw new SlipError('data', `${reader.subject(location)} has no samples`);
+    },
+  });
+  const locate = reader.images(location);
+  return {
+    name: format.name,
+    length: index.count,
+    describe(sample) {
+      const [place, ...captions] = index.read(sample);
+      return { image: locate(place), captions };
+    },
+    close: () => index.close(),
+  };
 }

@@ -1,8 +1,8 @@
 // Image files to RGB bytes in memory, as Pillow's `convert('RGB')` gives them; no resizing, no EXIF rotation, no colour
 // management. (CMYK files are the exception: they go through a generic profile, so their colours differ slightly.)
-import { SlipError } from '@slip/core';
 import sharp from 'sharp';
 import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
+import { fileImage, type ImageSource, unreadable } from './image-source.js';
 
 /** Larger pictures are refused before they are unpacked. */
 const MAX_PIXELS = 200_000_000;
@@ -13,11 +13,15 @@ sharp.cache(false);
 
 /**
  * A file that ends early gives the part that is there, the rest grey (JPEG) or black, as the reference reads it.
+ * @param image a path, or wherever the bytes are
  * @throws SlipError `data` naming the file
  */
-export async function decodeImage(file: string): Promise<PixelImage> {
+export async function decodeImage(image: string | ImageSource): Promise<PixelImage> {
+  const source = typeof image === 'string' ? fileImage(image) : image;
+  const bytes = await source.bytes();
+  if (bytes.length === 0) throw unreadable(source.name, 'it is empty');
   try {
-    const { data, info } = await sharp(file, { limitInputPixels: MAX_PIXELS, failOn: 'none', ignoreIcc: true })
+    const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'none', ignoreIcc: true })
       .removeAlpha()
       .toColourspace('srgb')
       .raw()
@@ -25,9 +29,7 @@ export async function decodeImage(file: string): Promise<PixelImage> {
     if (info.channels === 3) return pixelImage(info.width, info.height, 3, data);
     return pixelImage(info.width, info.height, 3, replicateGrey(data, info.channels));
   } catch (error) {
-    throw new SlipError('data', `the image ${file} cannot be read: ${(error as Error).message.split('\n')[0]}`, {
-      cause: error,
-    });
+    throw unreadable(source.name, (error as Error).message.split('\n')[0], error);
   }
 }
 

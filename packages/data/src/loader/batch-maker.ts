@@ -104,7 +104,7 @@ export class BatchMaker {
   private async decode(sample: number): Promise<PixelImage> {
     const known = this.cache.get(sample);
     if (known !== undefined) return known;
-    const image = await decodeImage(this.dataset.describe(sample).file);
+    const image = await decodeImage(this.dataset.describe(sample).image);
     if (this.caches && !this.cache.has(sample)) this.remember(sample, image);
     return image;
   }

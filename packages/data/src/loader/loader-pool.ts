@@ -15,7 +15,7 @@ export interface LoaderPool {
 
 export function inlinePool(dataset: CaptionedDataset, options: BatchOptions): LoaderPool {
   const maker = new BatchMaker(dataset, options);
-  return { ahead: 1, make: (epoch, samples) => maker.make(epoch, samples), close: async () => {} };
+  return { ahead: 1, make: (epoch, samples) => maker.make(epoch, samples), close: async () => dataset.close() };
 }
 
 export function threadPool(location: DatasetLocation, options: BatchOptions, numThreads: number): LoaderPool {

@@ -172,7 +172,7 @@ test('the cache of decoded pictures saves decoding and changes no byte', async (
 test('a seek to where the loader is keeps its prefetch, any other drops it', async (context) => {
   // Pictures that could not be read are not cached, so a failure tells when a batch was made.
   const inSecondBatch = slipOrder(options.seed, 0, COUNT)[4];
-  const file = (await openDataset(options.dataset)).describe(inSecondBatch).file;
+  const file = (await openDataset(options.dataset)).describe(inSecondBatch).image.name;
   const whole = readFileSync(file);
   context.after(() => writeFileSync(file, whole));
   for (const [where, kept] of [
@@ -257,7 +257,7 @@ test('a set that cannot be read says why', async () => {
   const coco = { ...options.dataset };
   const wrong = path.join(folder, 'wrong.json');
   const cases: [unknown, RegExp][] = [
-    ['{', /wrong.json cannot be read/],
+    ['{', /wrong.json ends in the middle, at byte 1/],
     [{}, /wrong.json has no annotations/],
     [{ annotations: [{ image_id: 'x' }] }, /wrong.json: annotation 0 needs a number "image_id" and a text "caption"/],
   ];
@@ -266,7 +266,7 @@ test('a set that cannot be read says why', async () => {
     await assert.rejects(openDataset({ ...coco, metadata: wrong }), message);
   }
   await assert.rejects(openDataset({ ...coco, root: '/nowhere' }), /there is no folder \/nowhere\/train2017/);
-  await assert.rejects(openDataset({ ...coco, dataset: 'yfcc15m' }), /yfcc15m cannot be read yet/);
+  await assert.rejects(openDataset({ ...coco, dataset: 'cocoa' }), /cocoa is not known; there are yfcc15m, cc3m/);
   await assert.rejects(createTrainLoader({ ...options, rank: 0, workers: 0, rows: [7, 7] }), /has 13 samples, too few/);
 });
 

@@ -56,7 +56,10 @@ export async function createTrainLoader(options: TrainLoaderOptions): Promise<Tr
   }
   const numThreads = Math.min(options.workers, os.availableParallelism());
   const making = batchOptions(options, CACHE_BYTES / Math.max(1, numThreads));
-  const pool = numThreads > 0 ? threadPool(options.dataset, making, numThreads) : inlinePool(dataset, making);
+  if (numThreads === 0)
+    return new PrefetchingLoader(options, inlinePool(dataset, making), dataset.length, batchesPerEpoch);
+  dataset.close();
+  const pool = threadPool(options.dataset, making, numThreads);
   return new PrefetchingLoader(options, pool, dataset.length, batchesPerEpoch);
 }
 
