@@ -69,7 +69,7 @@ test('mistakes in the data end the run with the file named', async (context) => 
       /the image .*000000000007.jpg cannot be read/,
       ERROR_CODES.data,
     ],
-    [['--dataset', 'redcaps', '--root', set.root], /--dataset redcaps cannot be read yet/, ERROR_CODES.unsupported],
+    [['--dataset', 'redcaps', '--root', set.root], /--dataset redcaps needs --metadata/, ERROR_CODES.data],
     [
       ['--root', set.root, '--metadata', set.metadata, '--lr', '1e30', '--warmup-epochs', '0'],
       /the loss is not finite at step [23]/,

@@ -4,7 +4,7 @@ import { SlipError } from '@slip/core';
 
 /** A caption and a path are far shorter; an unclosed quote must not swallow the file. */
 const MAX_ROW_CHARACTERS = 1 << 20;
-const BATCH = 1000;
+const PIECE_BYTES = 1 << 18;
 
 export interface Row {
   readonly fields: readonly string[];
@@ -14,62 +14,66 @@ export interface Row {
 
 /** Batches of rows; empty lines are passed over. @throws SlipError `data` naming file and line */
 export async function* readRows(file: string, separator: ',' | '\t'): AsyncGenerator<Row[]> {
-  let batch: Row[] = [];
-  for await (const { text, line } of logicalLines(file, separator === ',')) {
-    if (text === '') continue;
-    batch.push({ fields: separator === ',' ? splitCsv(text) : text.split('\t').map(unquoteWhole), line });
-    if (batch.length === BATCH) {
-      yield batch;
-      batch = [];
-    }
+  const isCsv = separator === ',';
+  for await (const lines of isCsv ? joinQuoted(file, readLines(file)) : readLines(file)) {
+    const filled = lines.filter(({ text }) => text !== '');
+    if (filled.length === 0) continue;
+    yield filled.map(({ text, line }) => ({
+      fields: isCsv ? splitCsv(text) : text.split('\t').map(unquoteWhole),
+      line,
+    }));
   }
-  if (batch.length > 0) yield batch;
 }
 
-/** Lines of any text file, without their ends. @throws SlipError `data` naming file and line */
-export async function* readLines(file: string): AsyncGenerator<{ text: string; line: number }> {
-  yield* logicalLines(file, false);
+export interface Line {
+  readonly text: string;
+  /** 1 is the first. */
+  readonly line: number;
 }
 
-/** @param quoted a line feed between quotes belongs to the line */
-async function* logicalLines(file: string, quoted: boolean): AsyncGenerator<{ text: string; line: number }> {
-  let line = 0;
-  let begun = 1;
-  let held = '';
-  let inside = false;
-  for await (const text of physicalLines(file)) {
-    line += 1;
-    if (!inside) begun = line;
-    held = inside ? `${held}\n${text}` : text;
-    inside = quoted && endsInQuotes(text, inside);
-    if (held.length > MAX_ROW_CHARACTERS) {
-      throw new SlipError(
-        'data',
-        `${file}:${begun}: a row of more than ${MAX_ROW_CHARACTERS} characters; is a quote open?`,
-      );
-    }
-    if (!inside) yield { text: held, line: begun };
-  }
-  if (inside) throw new SlipError('data', `${file}:${begun}: a quote is opened here and never closed`);
-}
-
-async function* physicalLines(file: string): AsyncGenerator<string> {
+/** Batches of lines of any text file, without their ends. @throws SlipError `data` naming file and line */
+export async function* readLines(file: string): AsyncGenerator<Line[]> {
   let rest = '';
-  let isFirst = true;
+  let line = 0;
+  const number = (text: string): Line => ({ text: text.endsWith('\r') ? text.slice(0, -1) : text, line: ++line });
   try {
-    for await (const piece of createReadStream(file, { encoding: 'utf8', highWaterMark: 1 << 20 })) {
-      const text: string = rest + (isFirst ? (piece as string).replace(/^\ufeff/, '') : piece);
-      isFirst = false;
-      const lines = text.split('\n');
+    for await (const piece of createReadStream(file, { encoding: 'utf8', highWaterMark: PIECE_BYTES })) {
+      const lines = (rest + (piece as string)).split('\n');
+      if (line === 0) lines[0] = lines[0].replace(/^\ufeff/, '');
       rest = lines.pop() ?? '';
-      for (const line of lines) yield line.endsWith('\r') ? line.slice(0, -1) : line;
-      if (rest.length > 16 * MAX_ROW_CHARACTERS) throw new SlipError('data', `${file} is no text: it has no line ends`);
+      if (rest.length > MAX_ROW_CHARACTERS) throw tooLong(file, line + lines.length + 1);
+      if (lines.length > 0) yield lines.map(number);
     }
   } catch (error) {
     if (error instanceof SlipError) throw error;
     throw new SlipError('data', `${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  if (rest !== '') yield rest.endsWith('\r') ? rest.slice(0, -1) : rest;
+  if (rest !== '') yield [number(rest)];
+}
+
+/** A line feed between quotes belongs to the row. */
+async function* joinQuoted(file: string, batches: AsyncIterable<Line[]>): AsyncGenerator<Line[]> {
+  let begun: Line | undefined;
+  for await (const lines of batches) {
+    const whole: Line[] = [];
+    for (const line of lines) {
+      const isOpen = endsInQuotes(line.text, begun !== undefined);
+      const joined: Line = begun === undefined ? line : { text: `${begun.text}\n${line.text}`, line: begun.line };
+      if (joined.text.length > MAX_ROW_CHARACTERS) throw tooLong(file, joined.line);
+      begun = isOpen ? joined : undefined;
+      if (!isOpen) whole.push(joined);
+    }
+    if (whole.length > 0) yield whole;
+  }
+  if (begun !== undefined)
+    throw new SlipError('data', `${file}:${begun.line}: a quote is opened here and never closed`);
+}
+
+function tooLong(file: string, line: number): SlipError {
+  return new SlipError(
+    'data',
+    `${file}:${line}: a row of more than ${MAX_ROW_CHARACTERS} characters; is a quote open, or is it no text?`,
+  );
 }
 
 /** Quotes count where a field begins; elsewhere they are characters like any other. */

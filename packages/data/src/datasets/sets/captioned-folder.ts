@@ -5,7 +5,7 @@ import path from 'node:path';
 import { SlipError } from '@slip/core';
 import { fileImage } from '../../images/image-source.js';
 import { CAPTION_EXTENSIONS, captionsIn } from '../../text/caption-text.js';
-import { readLines } from '../../text/rows.js';
+import { type Line, readLines } from '../../text/rows.js';
 import { isImageName, type ListedFolder, walkFolders } from '../folder-tree.js';
 import {
   type CaptionRecord,
@@ -85,19 +85,17 @@ async function* scanFolder(root: string, { folder, files }: ListedFolder): Async
 
 async function* scanJsonLines(metadata: string, scan: Scan): AsyncGenerator<CaptionRecord[]> {
   await watchMetadata(metadata, 'a .jsonl file', scan);
-  for await (const { text, line } of readLines(metadata)) {
-    if (text.trim() === '') continue;
-    const where = `${metadata}:${line}`;
-    let value: Record<string, unknown>;
-    try {
-      value = (JSON.parse(text) ?? {}) as Record<string, unknown>;
-    } catch (error) {
-      throw new SlipError('data', `${where}: ${(error as Error).message}`, { cause: error });
-    }
-    const captions = captionsIn('.json', Buffer.from(text), where);
-    if (typeof value.file_name !== 'string' || captions === undefined) {
-      throw new SlipError('data', `${where} needs file_name and text (or captions), found ${shown(value)}`);
-    }
-    yield [[checkPlace(value.file_name, where), ...captions]];
+  for await (const lines of readLines(metadata)) {
+    yield lines.filter(({ text }) => text.trim() !== '').map((line) => fromJsonLine(line, metadata));
   }
+}
+
+function fromJsonLine({ text, line }: Line, metadata: string): CaptionRecord {
+  const where = `${metadata}:${line}`;
+  const captions = captionsIn('.json', Buffer.from(text), where);
+  const { file_name: name } = (JSON.parse(text) ?? {}) as Record<string, unknown>;
+  if (typeof name !== 'string' || captions === undefined) {
+    throw new SlipError('data', `${where} needs file_name and text (or captions), found ${shown(JSON.parse(text))}`);
+  }
+  return [checkPlace(name, where), ...captions];
 }
