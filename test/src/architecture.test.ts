@@ -27,6 +27,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'config/bench-comm',
     'config/flags',
     'data',
+    'data/prepare',
     'checkpoint',
     'weights',
     'model/architecture',

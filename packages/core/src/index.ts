@@ -1,5 +1,5 @@
 // errors, logging, random streams, atomic files, deadlines, zip directories: what every other package may lean on.
-export { syncFolder, writeFileAtomic } from './atomic-write.js';
+export { AtomicFile, syncFolder, writeAtomically, writeFileAtomic } from './atomic-write.js';
 export { withDeadline } from './deadline.js';
 export { ERROR_CODES, type ErrorCode, invariant, SlipError } from './errors.js';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';

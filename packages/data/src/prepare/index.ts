@@ -1,0 +1,10 @@
+// Preparation of sets and looking at them: what `slip-data` offers.
+export { buildZipIndex, type ZipIndexSummary } from '../archives/zip-index.js';
+export { yfccArchives } from '../datasets/sets/yfcc15m.js';
+export { combineCaptions } from './combine-captions.js';
+export { writeContactSheet } from './contact-sheet.js';
+export { type DatasetStats, datasetStats } from './dataset-stats.js';
+export { type MakeConceptualSummary, makeConceptual } from './make-conceptual.js';
+export { cleanYfccText, makeYfcc15m } from './make-yfcc15m.js';
+export { type PackSummary, packDataset } from './pack-dataset.js';
+export { type VerifySummary, verifyDataset } from './verify-dataset.js';
