@@ -5,9 +5,12 @@ import io
 import json
 import pathlib
 import pickle
+import re
 import shutil
 import tarfile
+import urllib.parse
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -42,8 +45,8 @@ for number, (index, _, _) in enumerate(rows):
     archive = root / "yfcc/images" / digits[:2] / f"{digits[2:5]}.zip"
     archive.parent.mkdir(parents=True, exist_ok=True)
     method = zipfile.ZIP_DEFLATED if number % 2 else zipfile.ZIP_STORED
-    with zipfile.ZipFile(archive, "a", method) as out:
-        out.writestr(f"{digits[5:]}.jpg", picture(number))
+    with zipfile.ZipFile(archive, "a") as out:
+        out.writestr(zipfile.ZipInfo(f"{digits[5:]}.jpg"), picture(number), method)
 for protocol in range(6):
     put(root / f"yfcc/yfcc15m.p{protocol}.pkl", pickle.dumps(rows[:3] if protocol else rows, protocol))
 put(root / "yfcc/yfcc15m.pkl", pickle.dumps(rows))
@@ -165,5 +168,40 @@ rows = [{"name": path, "captions": [text], "number": n % 4} for n, ((path, _), t
 expect("folder-tsv", "tsv", "folder/captions.tsv", rows)
 put(root / "folder/metadata.jsonl", "".join(json.dumps({"file_name": s["name"], "text": [s["captions"][0], "other"]}) + "\n" for s in samples))
 expect("folder-jsonl", "image-folder", "folder/metadata.jsonl", [{**s, "captions": [s["captions"][0], "other"]} for s in samples])
+
+# What the preparation commands start from, and what Python makes of it by the rules of the original (reference 5.2).
+lines = []
+for number, (title, description) in enumerate([
+    ("A+title%2C+here", "plain+words"), ("caf%C3%A9+%E6%97%A5%E6%9C%AC", "bad+%ff%C3+utf%2"), ("%3Ca+href%3D%22http%3A%2F%2Fx.y%2Fz%22%3Elink%3C%2Fa%3E", "%3Cb%3Ebold%3C%2Fb%3E+and+%3Ci%3Eit%3C%2Fi%3E"),
+    ("see+http%3A%2F%2Fa.b%2Fc+now", "www.x.com%0Anext+line"), ("1%2B1", "%3Ca+%0A%3Eover+lines%3C%2Fa%3E"), ("not wanted", "x"), ("not there", "y"), ("www%E3%80%80wide", "caf\u00e9%20direct"),
+]):
+    columns = [str(number * 3)] + [f"c{n}" for n in range(1, 8)] + [title, description] + ["", "tag"] + ["x"] * 12
+    lines.append("\t".join(columns))
+put(root / "prepare/yfcc100m_dataset.txt", "\n".join(lines) + "\n")
+put(root / "prepare/yfcc100m_subset_data.tsv", "".join(f"{n * 3}\tid{n}\thash{n}\n" for n in (0, 1, 2, 3, 4, 6, 7)))
+np.save(root / "prepare/flickr_unique_ids.npy", np.array([n * 3 for n in (7, 0, 1, 2, 3, 4, 5)]))
+
+
+def clean(field):
+    text = urllib.parse.unquote(field).replace("+", " ")
+    return re.sub(r"http\S+|www\S+", "", re.sub("<a.*?>|</a>|<b>|</b>|<i>|</i>", "", text))
+
+
+made = [[n * 3, *(clean(field) for field in lines[n].strip().split("\t")[8:10])] for n in (0, 1, 2, 3, 4, 7)]
+expected_yfcc = {"captioned": made, "images": [n * 3 for n in (0, 1, 2, 3, 4, 5, 7)]}
+
+urls = [f"http://pictures.example/{n}.jpg" for n in range(6)]
+put(root / "prepare/cc3m.tsv", "".join(f"caption {n} of caf\u00e9\t{url}\n" for n, url in enumerate(urls)))
+put(root / "prepare/cc12m.tsv", "".join(f"{url}\tcaption {n} of caf\u00e9\n" for n, url in enumerate(urls)))
+put(root / f"prepare/by-crc/{zlib.crc32(urls[1].encode())}", picture(1))
+put(root / f"prepare/by-crc/deep/{zlib.crc32(urls[4].encode())}.jpg", picture(4))
+put(root / "prepare/by-row/0.jpg", picture(0))
+put(root / "prepare/by-row/5.png", picture(5))
+# img2dataset's keys are not row numbers: 00000/000000003 is row 2 here.
+for key, n in (("000000000", 0), ("000000003", 2), ("000000001", 5)):
+    put(root / f"prepare/img2dataset/00000/{key}.jpg", picture(n))
+for key, n in (("000000000", 0), ("000000002", 1), ("000000003", 2), ("000000001", 5)):
+    put(root / f"prepare/img2dataset/00000/{key}.json", json.dumps({"url": urls[n], "caption": "c", "key": key}))
+put(root / "prepare/expected.json", json.dumps(expected_yfcc))
 
 put(root / "expected.json", json.dumps({"colours": colours, "sets": expected}, indent=1))
