@@ -20,6 +20,6 @@ export {
 } from './loader/train-loader.js';
 export { torchRandperm } from './sampler/mersenne-twister.js';
 export { countBatches, distributedSampler, slipOrder } from './sampler/sample-order.js';
-export { type TokenizeOptions, Tokenizer, type Truncate } from './tokenizer/tokenizer.js';
+export { type TokenizeOptions, Tokenizer, type Truncate } from './tokenizer/index.js';
 export { type PixelImage, pixelImage } from './transforms/pixel-image.js';
 export { clipView, evalView, sslView, type ViewTarget } from './transforms/views.js';

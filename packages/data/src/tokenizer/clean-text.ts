@@ -13,7 +13,7 @@ export function cleanText(text: string): string {
 }
 
 /** Python's `html.unescape`: as browsers do it, but references to characters that cannot be are dropped. */
-function unescapeHtml(text: string): string {
+export function unescapeHtml(text: string): string {
   return text.includes('&') ? decodeHTML(text.replace(/&#(x[0-9a-f]+|[0-9]+);?/giu, dropInvalid)) : text;
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { unescapeHtml } from './clean-text.js';
 import { Tokenizer } from './tokenizer.js';
 import { END_OF_TEXT, loadVocabulary, START_OF_TEXT, VOCAB_SIZE } from './vocabulary.js';
 
@@ -22,6 +23,13 @@ test("golden texts give the reference's ids", () => {
     assert.ok(row.subarray(ids.length).every((id) => id === 0));
     assert.equal(tokenizer.encode(text).length + 2, untruncated_len, JSON.stringify(text));
   }
+});
+
+test("HTML references are resolved as Python's html.unescape does it", () => {
+  const file = path.join(root, 'test/golden/html-unescape.json');
+  const cases = JSON.parse(readFileSync(file, 'utf8')) as [reference: string, text: string][];
+  assert.equal(cases.length, 3447);
+  for (const [reference, text] of cases) assert.equal(unescapeHtml(reference), text, reference);
 });
 
 test('a caption that is too long keeps its end token unless told otherwise', () => {
