@@ -22,6 +22,7 @@ export class PickleInput {
   readonly #read: ((target: Uint8Array, position: number) => number) | undefined;
   readonly #pieceBytes: number;
   #piece: Buffer;
+  #storage: Buffer | undefined;
   /** Where the piece begins in the pickle, and where we are in the piece. */
   #pieceStart = 0;
   #at = 0;
@@ -165,13 +166,20 @@ export class PickleInput {
     }
   }
 
+  /** The memory of earlier pieces serves again; nobody holds a part of them for longer than a call. */
+  #room(bytes: number): Buffer {
+    if (bytes > this.#pieceBytes) return Buffer.allocUnsafeSlow(bytes);
+    this.#storage ??= Buffer.allocUnsafeSlow(this.#pieceBytes);
+    return this.#storage.subarray(0, bytes);
+  }
+
   /** Makes `count` bytes from here available in the piece. */
   #refill(count: number): void {
     const offset = this.offset;
     if (count > this.length - offset) {
       this.fail(`needs ${count} more bytes but only ${this.length - offset} are left; it is truncated or damaged`);
     }
-    const piece = Buffer.allocUnsafeSlow(Math.min(Math.max(count, this.#pieceBytes), this.length - offset));
+    const piece = this.#room(Math.min(Math.max(count, this.#pieceBytes), this.length - offset));
     for (let done = 0; done < piece.length; ) {
       const bytes = this.#read?.(piece.subarray(done), offset + done) ?? 0;
       if (bytes === 0) this.fail('could not be read further: the file became shorter', offset + done);

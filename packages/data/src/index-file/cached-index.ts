@@ -7,7 +7,7 @@ import { SlipError } from '@slip/core';
 import { withIndexLock } from './index-lock.js';
 import { IndexReader } from './index-reader.js';
 import { IndexWriter, isLeftOver } from './index-writer.js';
-import { isUnchanged, type SourceState, sourceState } from './source-state.js';
+import { areUnchanged, type SourceState, sourceState } from './source-state.js';
 
 /** Shared sets are often read-only. */
 const FALLBACK = path.join(os.tmpdir(), `slip-index-${os.userInfo().uid}`);
@@ -58,8 +58,7 @@ export async function openCachedIndex(plan: IndexPlan): Promise<IndexReader> {
 export async function openFitting(file: string, kind: string): Promise<IndexReader | undefined> {
   const reader = IndexReader.tryOpen(file);
   if (reader === undefined) return undefined;
-  const unchanged = await Promise.all(reader.header.sources.map(isUnchanged));
-  if (reader.header.kind === kind && unchanged.every(Boolean)) return reader;
+  if (reader.header.kind === kind && (await areUnchanged(reader.header.sources))) return reader;
   reader.close();
   return undefined;
 }

@@ -82,7 +82,8 @@ export class IndexReader {
     const begin = this.#entries.readDoubleLE(0);
     const bytes = this.#entries.readDoubleLE(TABLE_ENTRY_BYTES) - begin;
     const isPlace = begin >= PREAMBLE_BYTES && bytes > 0 && begin + bytes <= this.header.tableOffset;
-    if (!isPlace || bytes > MAX_BLOCK_BYTES) throw this.#damaged();
+    const isWhole = Number.isSafeInteger(begin) && Number.isSafeInteger(bytes);
+    if (!isPlace || !isWhole || bytes > MAX_BLOCK_BYTES) throw this.#damaged();
     if (bytes > this.#block.length) this.#block = Buffer.alloc(2 * bytes);
     if (!readFully(this.#fd, this.#block, bytes, begin)) throw this.#damaged();
     if (crc32(this.#block.subarray(0, bytes)) !== this.#entries.readUInt32LE(8)) throw this.#damaged();

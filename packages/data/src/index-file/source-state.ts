@@ -11,11 +11,12 @@ export interface SourceState {
   readonly bytes: number;
   /** Nanoseconds, as text since JSON has no such numbers. */
   readonly modified: string;
-  /** CRC-32 of the first and last 64 KiB; 0 for a folder. */
+  /** CRC-32 of the first and last 4 KiB; 0 for a folder. */
   readonly edges: number;
 }
 
-const EDGE_BYTES = 1 << 16;
+const EDGE_BYTES = 1 << 12;
+const AT_ONCE = 64;
 
 /** @throws the system's error when it cannot be read */
 export async function sourceState(source: string): Promise<SourceState> {
@@ -34,7 +35,16 @@ export async function sourceState(source: string): Promise<SourceState> {
   }
 }
 
-export async function isUnchanged(state: SourceState): Promise<boolean> {
+/** Some at a time: there may be thousands of shards, and files that may be open are limited. */
+export async function areUnchanged(states: readonly SourceState[]): Promise<boolean> {
+  for (let begin = 0; begin < states.length; begin += AT_ONCE) {
+    const unchanged = await Promise.all(states.slice(begin, begin + AT_ONCE).map(isUnchanged));
+    if (!unchanged.every(Boolean)) return false;
+  }
+  return true;
+}
+
+async function isUnchanged(state: SourceState): Promise<boolean> {
   const now = await sourceState(state.path).catch(() => undefined);
   return now !== undefined && now.bytes === state.bytes && now.modified === state.modified && now.edges === state.edges;
 }
