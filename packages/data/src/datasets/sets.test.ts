@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test, { after } from 'node:test';
 import { decodeImage } from '../images/decode-image.js';
+import { createTrainLoader } from '../loader/train-loader.js';
 import { openDataset } from './captioned-dataset.js';
 import { DATASET_FORMATS } from './formats.js';
 import { READERS } from './readers.js';
@@ -107,4 +108,36 @@ test('a picture that is not in its archive, or damaged there, is named', async (
   await assert.rejects(image.bytes(), /345.zip has no zip directory at its end/);
   rmSync(archive);
   await assert.rejects(image.bytes(), /345.zip#678.jpg cannot be read: ENOENT/);
+});
+
+test('the trainer reads from archives and shards as from files, with and without threads', async () => {
+  for (const name of ['yfcc', 'webdataset', 'folder-jsonl']) {
+    const { dataset, root, metadata } = sets[name];
+    const location = {
+      dataset,
+      root: path.join(golden, root),
+      metadata: metadata === '' ? '' : path.join(golden, metadata),
+      indexDir: path.join(work, 'loader'),
+    };
+    const read = async (workers: number) => {
+      const loader = await createTrainLoader({
+        dataset: location,
+        views: ['image', 'aug1', 'tokens'],
+        imageSize: 8,
+        contextLength: 12,
+        seed: 1,
+        sampler: 'slip',
+        truncate: 'keep-eot',
+        badSamples: 'fail',
+        batchSize: 2,
+        rank: 0,
+        worldSize: 1,
+        workers,
+      });
+      const { image, aug1, tokens, samples } = await loader.next();
+      await loader.close();
+      return { image, aug1, tokens, samples };
+    };
+    assert.deepEqual(await read(1), await read(0), name);
+  }
 });
