@@ -129,9 +129,8 @@ test('the trainer reads from archives and shards as from files, with and without
         sampler: 'slip',
         truncate: 'keep-eot',
         badSamples: 'fail',
-        batchSize: 2,
+        rows: [2],
         rank: 0,
-        worldSize: 1,
         workers,
       });
       const { image, aug1, tokens, samples } = await loader.next();
