@@ -2,6 +2,7 @@
 export {
   type CaptionedDataset,
   type DatasetLocation,
+  type IndexingProgress,
   openDataset,
   publishedDatasetSize,
   type Sample,

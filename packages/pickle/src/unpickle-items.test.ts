@@ -5,6 +5,7 @@ import { SlipError } from '@slip/core';
 import fc from 'fast-check';
 import {
   ItemList,
+  ListPickler,
   NumpyArray,
   type Picklable,
   PickleInput,
@@ -92,4 +93,29 @@ test('any cut or changed list ends in items or in our error', () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+test('what is written item by item is read item by item, as a list and as an array', () => {
+  fc.assert(
+    fc.property(
+      fc.array(record, { maxLength: 30 }),
+      fc.constantFrom('list' as const, 'array' as const),
+      (records, kind) => {
+        const pickler = new ListPickler(kind);
+        const pieces: Uint8Array[] = [];
+        for (const [i, item] of records.entries()) {
+          pickler.add(item);
+          if (i % 7 === 0) pieces.push(pickler.take());
+        }
+        const bytes = Buffer.concat([...pieces, pickler.end()]);
+        if (kind === 'array') bytes.set(pickler.countPatch().bytes, pickler.countPatch().offset);
+        const plain = unpickle(open(pickle(records)));
+        assert.deepEqual(readItems(bytes).items, plain);
+        assert.equal(pickler.count, records.length);
+      },
+    ),
+  );
+  const many = new ListPickler('list');
+  for (let i = 0; i < 2500; i++) many.add(new Map<Picklable, Picklable>([['key', `text ${i}`]]));
+  assert.deepEqual((readItems(many.end()).items[2499] as Map<string, string>).get('key'), 'text 2499');
 });

@@ -5,7 +5,7 @@ import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
 import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
-import { createTrainLoader, type TrainLoader } from '@slip/data';
+import { createTrainLoader, type IndexingProgress, type TrainLoader } from '@slip/data';
 import { type Completion, createOnnxExecutor, type StepCollectives, type StepExecutor } from '@slip/engine';
 import { createRunMetrics, hiddenShare, type RunMetrics, renderReport } from '@slip/metrics';
 import { lrSchedule, trainStep } from '@slip/model';
@@ -54,7 +54,7 @@ async function pretrain(
     const lanePlan = planLanes(shards, group.rank, rowsOfRanks(config));
     const loaders: TrainLoader[] = [];
     for (let lane = 0; lane < lanePlan.count; lane++) {
-      const loader = await createTrainLoader(loaderOptions(config, model, lanePlan, lane));
+      const loader = await createTrainLoader(loaderOptions(config, model, lanePlan, lane), tellIndexing(log));
       closers.unshift(() => loader.close());
       loaders.push(loader);
     }
@@ -171,6 +171,16 @@ function loaderOptions(config: RunConfig, model: ModelConfig, { first, rows }: L
     truncate: config.truncate,
     workers: config.workers,
     badSamples: config.badSamples,
+  };
+}
+
+/** A set that is opened for the first time takes a while; a line every few seconds says so. */
+function tellIndexing(log: Logger): IndexingProgress {
+  let told = performance.now();
+  return (records, part) => {
+    if (performance.now() - told < 3000) return;
+    told = performance.now();
+    log.info(`first start with this set: ${records.toLocaleString('en-US')} records read, ${Math.round(100 * part)} %`);
   };
 }
 

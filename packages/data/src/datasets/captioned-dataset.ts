@@ -34,19 +34,18 @@ export interface DatasetLocation {
   readonly csvCaptionKey?: string;
 }
 
+/** Told of records read so far and the part of the work that is done, from 0 to 1. */
+export type IndexingProgress = (records: number, part: number) => void;
+
 export function publishedDatasetSize(dataset: string): number | undefined {
   return datasetFormat(dataset)?.publishedSize;
 }
 
 /**
  * The first time, the whole metadata is read and an index of it written; later this takes milliseconds.
- * @param onProgress told of records read so far and the part of the work that is done, from 0 to 1
  * @throws SlipError `data` naming the file, what was found and what to do; `config` for a set that is not known
  */
-export async function openDataset(
-  location: DatasetLocation,
-  onProgress?: (records: number, part: number) => void,
-): Promise<CaptionedDataset> {
+export async function openDataset(location: DatasetLocation, onIndexing?: IndexingProgress): Promise<CaptionedDataset> {
   const format = datasetFormat(location.dataset);
   if (format === undefined) {
     const names = DATASET_FORMATS.map(({ name }) => name).join(', ');
@@ -64,7 +63,7 @@ export async function openDataset(
     settings: reader.settings?.(location) ?? [],
     recordsPerBlock: 16,
     async build({ writer, watch }) {
-      const progress = new BuildProgress(onProgress);
+      const progress = new BuildProgress(onIndexing);
       for await (const records of reader.scan(location, { watch, progress })) {
         for (const record of records) writer.add(record);
         await progress.add(records.length);

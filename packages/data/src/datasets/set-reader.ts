@@ -4,7 +4,8 @@ import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { SlipError } from '@slip/core';
 import type { ImageSource } from '../images/image-source.js';
-import type { DatasetLocation } from './captioned-dataset.js';
+import type { SourceState } from '../index-file/source-state.js';
+import type { DatasetLocation, IndexingProgress } from './captioned-dataset.js';
 
 /** The place of an image, which the set's own `images` understands, and its captions. */
 export type CaptionRecord = readonly [place: string, ...captions: string[]];
@@ -24,7 +25,7 @@ export interface SetReader {
 
 export interface Scan {
   /** To be called before a file or folder is read: a change of it makes what was read stale. */
-  watch(source: string): Promise<void>;
+  watch(source: string): Promise<SourceState>;
   readonly progress: BuildProgress;
 }
 
@@ -32,13 +33,13 @@ const TELL_MS = 200;
 
 /** Tells of the progress now and then, and lets other work of the process have its turn. */
 export class BuildProgress {
-  readonly #tell: ((records: number, part: number) => void) | undefined;
+  readonly #tell: IndexingProgress | undefined;
   #records = 0;
   #told = 0;
   /** From 0 to 1; set by whoever scans. */
   part = 0;
 
-  constructor(tell: ((records: number, part: number) => void) | undefined) {
+  constructor(tell: IndexingProgress | undefined) {
     this.#tell = tell;
   }
 
@@ -62,8 +63,8 @@ export async function wantFolder(folder: string, flag: string, why: string): Pro
 }
 
 /** Before it is read: errors should name the flag. */
-export async function watchMetadata(metadata: string, wanted: string, { watch }: Scan): Promise<void> {
-  await watch(metadata).catch((error: Error) => {
+export async function watchMetadata(metadata: string, wanted: string, { watch }: Scan): Promise<SourceState> {
+  return watch(metadata).catch((error: Error) => {
     throw new SlipError('data', `--metadata ${metadata} cannot be read: ${error.message}; ${wanted} is wanted`, {
       cause: error,
     });

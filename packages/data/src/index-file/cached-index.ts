@@ -30,7 +30,7 @@ export interface IndexPlan {
 export interface IndexTarget {
   readonly writer: IndexWriter;
   /** To be called before a file or folder is read: the index is stale once that changes. */
-  watch(source: string): Promise<void>;
+  watch(source: string): Promise<SourceState>;
 }
 
 /** @throws SlipError `data` when it can be kept nowhere, and what `build` throws */
@@ -85,7 +85,14 @@ async function make(file: string, plan: IndexPlan): Promise<IndexReader> {
     const sources: SourceState[] = [];
     const writer = new IndexWriter(file, plan.recordsPerBlock);
     try {
-      await plan.build({ writer, watch: async (source) => void sources.push(await sourceState(source)) });
+      await plan.build({
+        writer,
+        async watch(source) {
+          const state = await sourceState(source);
+          sources.push(state);
+          return state;
+        },
+      });
       await writer.finish({ kind: plan.kind, sources });
     } catch (error) {
       writer.abort();

@@ -1,7 +1,7 @@
 // The stream of micro-batches of one rank: in order, prefetched, from any position at once.
 import os from 'node:os';
 import { invariant, SlipError } from '@slip/core';
-import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
+import { type DatasetLocation, type IndexingProgress, openDataset } from '../datasets/captioned-dataset.js';
 import { countBatches, createSampler } from '../sampler/sample-order.js';
 import type { BatchOptions, MadeBatch } from './batch-maker.js';
 import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
@@ -43,9 +43,15 @@ export interface TrainLoader {
   close(): Promise<void>;
 }
 
-/** @throws SlipError `data` when the set cannot be read or is too small for one micro-batch */
-export async function createTrainLoader(options: TrainLoaderOptions): Promise<TrainLoader> {
-  const dataset = await openDataset(options.dataset);
+/**
+ * @param onIndexing told of the work on a set that is opened for the first time
+ * @throws SlipError `data` when the set cannot be read or is too small for one micro-batch
+ */
+export async function createTrainLoader(
+  options: TrainLoaderOptions,
+  onIndexing?: IndexingProgress,
+): Promise<TrainLoader> {
+  const dataset = await openDataset(options.dataset, onIndexing);
   const batchesPerEpoch = countBatches({ ...options, datasetSize: dataset.length });
   if (batchesPerEpoch === 0) {
     throw new SlipError(

@@ -99,7 +99,7 @@ function mutate(original: Buffer, random: RandomStream): Buffer {
         bytes[at] ^= 1 << random.integer(8);
         break;
       case 3:
-        bytes.fill(random.integer(2) === 0 ? 0xff : 0, at, at + 1 + random.integer(8));
+        bytes.fill(random.integer(2) === 0 ? 0xff : 0, at, Math.min(bytes.length, at + 1 + random.integer(8)));
         break;
       case 4:
         bytes = bytes.subarray(0, at);

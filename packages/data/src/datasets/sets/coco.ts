@@ -12,10 +12,11 @@ export const coco: SetReader = {
   subject: ({ metadata }) => metadata,
 
   async *scan({ metadata }, scan) {
-    await watchMetadata(metadata, WANTED, scan);
+    const { bytes } = await watchMetadata(metadata, WANTED, scan);
     const captions = new Map<number, string[]>();
     let number = 0;
     for await (const elements of jsonElements(metadata, 'annotations')) {
+      scan.progress.part = (elements.at(-1)?.offset ?? 0) / bytes;
       for (const element of elements) addCaption(captions, parseElement(metadata, element), metadata, number++);
       await scan.progress.add(0);
     }

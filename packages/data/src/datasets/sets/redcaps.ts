@@ -12,9 +12,10 @@ export const redcaps: SetReader = {
   subject: ({ metadata }) => metadata,
 
   async *scan({ metadata }, scan) {
-    await watchMetadata(metadata, WANTED, scan);
+    const { bytes } = await watchMetadata(metadata, WANTED, scan);
     let number = 0;
     for await (const elements of jsonElements(metadata, 'annotations')) {
+      scan.progress.part = (elements.at(-1)?.offset ?? 0) / bytes;
       yield elements.map((element) => toRecord(parseElement(metadata, element), metadata, number++));
     }
   },
