@@ -38,7 +38,11 @@ const OBJECTS = "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }";
 test('pickles: laughs by the billion, huge lengths, code, other kinds', async () => {
   let laughs = '](X\x03\0\0\0lolq\0';
   for (let i = 0; i < 30; i++) laughs += `(${`h${String.fromCharCode(i)}`.repeat(10)}tq${String.fromCharCode(i + 1)}`;
-  await refuses('yfcc15m', file(`${laughs}e.`), /record 0 needs \(index/);
+  await refuses('yfcc15m', file(`${laughs}e.`), /record 0 needs \(index.*found "lol"/);
+  await refuses('yfcc15m', file(`${laughs.replace('](', '](K\x01(')}te.`), /record 1 needs|record 0 needs/);
+  const nested = laughs.slice(2).replace('X\x03', '(X\x03');
+  await refuses('yfcc15m', file(`](${nested}te.`), /record 0 needs .*found \["lol", \["lol"/);
+  await refuses('cc3m', file(npy(OBJECTS, `](${nested}te.`)), /record 0 needs|not of a list/);
   await refuses('yfcc15m', file('](X\xff\xff\xff\xff'), /needs 4294967295 more bytes/);
   await refuses('yfcc15m', file('](cos\nsystem\n(S"rm -rf /"\ntRe.'), /wants os\.system/);
   await refuses('yfcc15m', file('}.'), /is a pickle, but not of a list of records/);

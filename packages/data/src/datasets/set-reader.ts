@@ -86,11 +86,21 @@ export function checkPlace(place: string, where: string): string {
   return place;
 }
 
-/** What was found, for a message: short and on one line. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value, (_, item) => {
-    if (item instanceof Map) return Object.fromEntries([...item].map(([key, one]) => [String(key), one]));
-    return typeof item === 'bigint' ? String(item) : item;
-  });
-  return text === undefined ? 'nothing' : text.slice(0, 120);
+const SHOWN_ITEMS = 4;
+const SHOWN_DEPTH = 2;
+
+/** What was found, for a message: the beginning of it, since values of a file made to harm may be endless. */
+export function shown(value: unknown, depth = 0): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  if (typeof value !== 'object' || value === null) return value === undefined ? 'nothing' : String(value);
+  if (depth === SHOWN_DEPTH) return '...';
+  if (Array.isArray(value)) {
+    const items = value.slice(0, SHOWN_ITEMS).map((item) => shown(item, depth + 1));
+    return `[${[...items, ...(value.length > SHOWN_ITEMS ? ['...'] : [])].join(', ')}]`;
+  }
+  const entries: [unknown, unknown][] = value instanceof Map ? [...value] : Object.entries(value);
+  const items = entries
+    .slice(0, SHOWN_ITEMS)
+    .map(([key, item]) => `${shown(key, SHOWN_DEPTH)}: ${shown(item, depth + 1)}`);
+  return `{${[...items, ...(entries.length > SHOWN_ITEMS ? ['...'] : [])].join(', ')}}`;
 }

@@ -147,6 +147,20 @@ test('a failing build leaves nothing and says why; what the system says becomes 
   await assert.rejects(openCachedIndex(nowhere), { code: 'data', message: /can be written neither to .*--index-dir/ });
 });
 
+test('where it cannot be kept beside its source it is kept in the temporary folder', async () => {
+  const source = path.join(folder(), 'lines');
+  writeFileSync(source, 'x');
+  writeFileSync(path.join(path.dirname(source), '.slip-index'), 'in the way');
+  const built = { times: 0 };
+  for (let time = 0; time < 2; time++) {
+    const reader = await openCachedIndex(planOf(source, built));
+    assert.ok(path.basename(path.dirname(reader.file)).startsWith('slip-index-'), reader.file);
+    reader.close();
+    if (time === 1) rmSync(reader.file);
+  }
+  assert.equal(built.times, 1);
+});
+
 const maker = path.resolve(import.meta.dirname, '../testing/make-index.js');
 function start(source: string, log: string, pauseMs: number): ChildProcess {
   return fork(maker, [source, log, String(pauseMs)]);
