@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { SlipError } from '@slip/core';
-import { type DatasetLocation, openDataset } from '@slip/data';
+import { DATASET_FORMATS, type DatasetLocation, openDataset } from '@slip/data';
 import type { DatasetStats } from '@slip/data/prepare';
 import type { Argv } from 'yargs';
 import { asData, say, thousands, wantWhole } from './make-commands.js';
@@ -24,7 +24,16 @@ function withLocation<T>(command: Argv<T>): Argv<T> {
       },
     ]),
   );
-  return command.options(options) as unknown as Argv<T>;
+  return command.options(options).epilogue(formatsHelp()) as unknown as Argv<T>;
+}
+
+/** What --root and --metadata are for each set. */
+function formatsHelp(): string {
+  const lines = DATASET_FORMATS.map(({ name, root, metadata = 'none', metadataIsOptional }) => {
+    const optional = metadataIsOptional === true ? ' (optional)' : '';
+    return `  ${name.padEnd(13)} --root: ${root}; --metadata: ${metadata}${optional}`;
+  });
+  return ['Sets:', ...lines].join('\n');
 }
 
 function locationOf(flags: Record<string, unknown>): DatasetLocation {

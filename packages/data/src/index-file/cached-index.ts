@@ -55,7 +55,7 @@ export async function openCachedIndex(plan: IndexPlan): Promise<IndexReader> {
 }
 
 /** What is there already, made from sources that have not changed. */
-export async function openFitting(file: string, kind: string): Promise<IndexReader | undefined> {
+async function openFitting(file: string, kind: string): Promise<IndexReader | undefined> {
   const reader = IndexReader.tryOpen(file);
   if (reader === undefined) return undefined;
   if (reader.header.kind === kind && (await areUnchanged(reader.header.sources))) return reader;
