@@ -31,9 +31,9 @@ async function open(dataset: string, metadata: string, holdMs = 0): Promise<Meas
   return JSON.parse(stdout) as Measured;
 }
 
-for (const [dataset, name, samples] of [
-  ['yfcc15m', 'yfcc15m.pkl', 14_689_580],
-  ['redcaps', 'redcaps_v1.json', 12_011_121],
+for (const [dataset, name, samples, limitMs] of [
+  ['yfcc15m', 'yfcc15m.pkl', 14_689_580, 60_000],
+  ['redcaps', 'redcaps_v1.json', 12_011_121, 120_000],
 ] as const) {
   const metadata = path.join(folder, name);
   const skip = folder !== '' && existsSync(metadata) ? false : 'SLIP_LARGE_METADATA names no folder with it';
@@ -43,7 +43,7 @@ for (const [dataset, name, samples] of [
     const first = await open(dataset, metadata);
     context.diagnostic(`first start ${JSON.stringify(first)}`);
     assert.equal(first.samples, samples);
-    assert.ok(first.openMs < 60_000 && first.peakMiB < 1536);
+    assert.ok(first.openMs < limitMs && first.peakMiB < 1536);
     const later = await open(dataset, metadata);
     context.diagnostic(`later start ${JSON.stringify(later)}`);
     assert.ok(later.openMs < 2000);
