@@ -3,11 +3,12 @@
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '@slip/core';
 import { glooBench, mpiBench } from './benches/all-reduce.js';
+import { checkpointBench } from './benches/checkpoint.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type CaseResult, runBench } from './harness.js';
 import { asMarkdown, asTable, machine } from './report.js';
 
-const BENCHES: readonly Bench[] = [trainStepBench, glooBench, mpiBench];
+const BENCHES: readonly Bench[] = [trainStepBench, glooBench, mpiBench, checkpointBench];
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
