@@ -2,10 +2,11 @@
 
 export { shardLengths } from './collectives.js';
 export { createMemoryGroups } from './memory-wire.js';
-export { type Algorithm, chooseAlgorithm } from './mesh-collectives.js';
+export { type Algorithm, CHUNK_ELEMENTS, chooseAlgorithm } from './mesh-collectives.js';
 export type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
 export { createSoloGroup } from './solo-group.js';
 export { connectThreadGroup } from './thread/thread-group.js';
 export { sumTree, type WireType } from './vector/kernels.js';
+export { WINDOW_FRAMES } from './wire.js';
 export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/connect.js';
 export type { CurveKeys } from './zeromq/zeromq-wire.js';

@@ -6,7 +6,7 @@ import { combineInto, combineTree, type Reduction } from './vector/kernels.js';
 import { packFloats, roundToWire, unpackFloats, wireBytes } from './vector/wire-floats.js';
 
 /** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
-const CHUNK_ELEMENTS = 128 * 1024;
+export const CHUNK_ELEMENTS = 128 * 1024;
 const CHUNK_BYTES = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
 /** What one rank may send to all others together when it sends directly. */
 const DIRECT_BYTES = 256 * 1024;
