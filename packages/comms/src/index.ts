@@ -7,6 +7,7 @@ export type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-
 export { createSoloGroup } from './solo-group.js';
 export { connectThreadGroup } from './thread/thread-group.js';
 export { sumTree, type WireType } from './vector/kernels.js';
+export { addAndProject, expandAndSubtract, type MatrixShape, projectBack } from './vector/matrix-kernels.js';
 export { WINDOW_FRAMES } from './wire.js';
 export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/connect.js';
 export type { CurveKeys } from './zeromq/zeromq-wire.js';

@@ -91,11 +91,14 @@ test('settings that do not fit each other name the flag to change', async () => 
     [{ 'image-size': 100 }, /--image-size 100 is not a multiple of --patch-size 16/],
     [{ device: 'webgpu' }, /--device webgpu is not there yet/],
     [{ precision: 'bf16' }, /--precision bf16 is not there yet/],
+    [{ compress: 'powersgd', reduce: 'invariant' }, /--compress powersgd keeps errors .* not with --reduce invariant/],
     [{ model: 'slip_vitb61' }, /did you mean SLIP_VITB16/],
   ];
   for (const [flags, message] of cases) await assert.rejects(resolve(flags), { message });
   const { warnings } = await resolve({ model: 'CLIP_VITS16', 'ssl-temp': 0.2 });
   assert.deepEqual(warnings, ['--ssl-temp has no effect with CLIP_VITS16']);
+  const idle = await resolve({ 'powersgd-rank': 2 });
+  assert.deepEqual(idle.warnings, ['--powersgd-rank has no effect without --compress powersgd']);
 });
 
 test('the plan of the paper: SLIP on YFCC15M with 8 x 8 and batch 64', async () => {

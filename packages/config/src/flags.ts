@@ -188,9 +188,15 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       },
     ),
     count('reduce-shards', 8, 'virtual ranks of --reduce invariant: the largest number of ranks', size),
-    text('compress', 'none', 'gradients travel between machines as halves; sums stay fp32', {
-      choices: ['none', 'bf16', 'fp16'],
-    }),
+    text(
+      'compress',
+      'none',
+      'gradients travel between machines as halves (sums stay fp32), or everywhere as thin factors with error feedback ' +
+        '(powersgd: worth its arithmetic on slow links between machines, pointless on one)',
+      { choices: ['none', 'bf16', 'fp16', 'powersgd'] },
+    ),
+    count('powersgd-rank', 4, 'columns of the factors of --compress powersgd', { min: 1, max: 64 }),
+    count('powersgd-start', 0, 'steps of plain reduction before --compress powersgd begins'),
     text('comm-encryption', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
       choices: ['auto', 'on', 'off'],
       mayChange: true,

@@ -75,7 +75,9 @@ export interface RunConfig {
   readonly threads: number;
   readonly reduce: 'fixed' | 'invariant';
   readonly reduceShards: number;
-  readonly compress: 'none' | 'bf16' | 'fp16';
+  readonly compress: 'none' | 'bf16' | 'fp16' | 'powersgd';
+  readonly powersgdRank: number;
+  readonly powersgdStart: number;
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly bucketMb: number;
   readonly commThread: 'auto' | 'on' | 'off';
@@ -152,6 +154,12 @@ export function checkTogether(config: RunConfig): void {
       `--precision ${config.precision} is not there yet; use --precision fp32 (or --disable-amp)`,
     );
   }
+  if (config.compress === 'powersgd' && config.reduce === 'invariant') {
+    throw new SlipError(
+      'config',
+      '--compress powersgd keeps errors on every rank, so weights depend on the number of ranks: not with --reduce invariant',
+    );
+  }
   if (config.lrStart > config.lr) {
     throw new SlipError(
       'config',
@@ -205,7 +213,11 @@ function warnings(config: RunConfig, given: ReadonlySet<string>): string[] {
     ],
     SLIP: [],
   };
-  return idle[family].filter((name) => given.has(name)).map((name) => `--${name} has no effect with ${config.model}`);
+  const ofFactors = config.compress === 'powersgd' ? [] : ['powersgd-rank', 'powersgd-start'];
+  return [
+    ...idle[family].filter((name) => given.has(name)).map((name) => `--${name} has no effect with ${config.model}`),
+    ...ofFactors.filter((name) => given.has(name)).map((name) => `--${name} has no effect without --compress powersgd`),
+  ];
 }
 
 function unknownFlag(name: string): SlipError {

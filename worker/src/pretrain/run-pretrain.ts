@@ -16,6 +16,7 @@ import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
 import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
 import { planBuckets } from './gradient-buckets.js';
+import { createGradientWire } from './gradient-wire.js';
 import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
@@ -76,6 +77,7 @@ async function pretrain(
       closers.unshift(() => executor.close());
       lanes.push({ executor, loader: loaders[lane], microGrads, grads });
     }
+    const gradientWire = await createGradientWire(config, state, group, log);
     if (group.rank === 0) announce(context, model, plan, state, lanes, performance.now() - compiledAt);
 
     const checkpointer = new Checkpointer({
@@ -92,6 +94,7 @@ async function pretrain(
       metricNames: metricNames(model),
       group,
       clock,
+      gradientWire,
       stopRequested: () => stop.signal !== undefined,
       checkpointer,
       saving: {

@@ -4,23 +4,51 @@ import type { ProcessGroup, WireType } from '@slip/comms';
 import { type AdamWHyper, adamW, clampLogitScale } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import { shardOf } from './gradient-buckets.js';
+import type { PowerSgd } from './powersgd.js';
 import { type TrainState, tensorView } from './train-state.js';
+
+/** How gradients travel: as these between machines, or as PowerSGD's factors. */
+export type GradientWire = WireType | PowerSgd;
 
 /** The sums of one step's gradients over ranks, a bucket at a time. */
 export interface GradientReduction {
   /** The bucket's gradients are final on this rank: its sum begins, after those begun before. The same order on all ranks. */
   start(bucket: number): void;
   isStarted(bucket: number): boolean;
-  /** The own shard of the bucket holds the sum over ranks. Starts what was not. */
-  done(bucket: number): Promise<void>;
+  /**
+   * The own shard of the bucket holds the sum over ranks. Starts what was not.
+   * @returns how much of that was arithmetic of compression, ms
+   */
+  done(bucket: number): Promise<number>;
 }
 
-/** @param wire what gradients are between machines */
 export function reduceGradients(
-  { grads, buckets }: TrainState,
+  state: TrainState,
   group: ProcessGroup,
-  wire: WireType = 'float32',
+  wire: GradientWire = 'float32',
 ): GradientReduction {
+  if (typeof wire === 'string') return reduceShards(state, group, wire);
+  return wire.isDue(state.step) ? reduceAsFactors(state, wire) : reduceShards(state, group, 'float32');
+}
+
+/** Begins when the first sum is wanted: factors are made of whole gradients, and their two all-reduces must not mix with other calls. */
+function reduceAsFactors({ grads, step }: TrainState, wire: PowerSgd): GradientReduction {
+  const started = new Set<number>();
+  let isDone = false;
+  return {
+    start: (i) => {
+      started.add(i);
+    },
+    isStarted: (i) => started.has(i),
+    async done() {
+      if (isDone) return 0;
+      isDone = true;
+      return wire.reduce(grads, step);
+    },
+  };
+}
+
+function reduceShards({ grads, buckets }: TrainState, group: ProcessGroup, wire: WireType): GradientReduction {
   const sums: Promise<void>[] = [];
   const start = (i: number) => {
     const { start: first, end, lengths } = buckets[i];
@@ -32,15 +60,16 @@ export function reduceGradients(
   return {
     start,
     isStarted: (i) => sums[i] !== undefined,
-    done: (i) => {
+    async done(i) {
       if (sums[i] === undefined) start(i);
-      return sums[i];
+      await sums[i];
+      return 0;
     },
   };
 }
 
 /**
- * One update on all ranks. Gradients travel between machines as `wire`. `hyper.gradScale` turns sums over ranks and micro-batches into means.
+ * One update on all ranks. `hyper.gradScale` turns sums over ranks and micro-batches into means.
  * The parameters of a bucket are gathered while the next one is updated.
  * @param reduction what is already being summed
  * @returns time spent in arithmetic, ms; that spent in collectives is on the clock
@@ -50,15 +79,16 @@ export async function updateParameters(
   group: ProcessGroup,
   clock: CollectiveClock,
   hyper: AdamWHyper,
-  wire: WireType = 'float32',
-  reduction: GradientReduction = reduceGradients(state, group, wire),
+  reduction: GradientReduction = reduceGradients(state, group),
 ): Promise<number> {
   const { params, entries, buckets } = state;
   const logitScale = entries.find(({ name }) => name === 'logit_scale');
   const gathers: Promise<void>[] = [];
   let updateMs = 0;
   for (const [i, bucket] of buckets.entries()) {
-    await timed(clock, () => reduction.done(i));
+    const compressionMs = await timed(clock, () => reduction.done(i));
+    clock.totalMs -= compressionMs;
+    updateMs += compressionMs;
     const startedAt = performance.now();
     const own = shardOf(bucket, group.rank);
     adamW(state, entries, hyper, own);

@@ -10,7 +10,13 @@ import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import type { Bucket } from './gradient-buckets.js';
 import { type Lane, sumLanes } from './lanes.js';
-import { type GradientReduction, logitScaleOf, reduceGradients, updateParameters } from './sharded-optimizer.js';
+import {
+  type GradientReduction,
+  type GradientWire,
+  logitScaleOf,
+  reduceGradients,
+  updateParameters,
+} from './sharded-optimizer.js';
 import type { TrainState } from './train-state.js';
 
 export interface StepOutcome {
@@ -41,6 +47,8 @@ export interface TrainStepParts {
   readonly metricNames: readonly string[];
   readonly group: ProcessGroup;
   readonly clock: CollectiveClock;
+  /** How gradients travel; as float32 without it. */
+  readonly gradientWire?: GradientWire;
   /** Whether this rank was asked to stop. */
   readonly stopRequested: () => boolean;
   readonly saving: Saving;
@@ -55,15 +63,13 @@ export interface Saving {
   readonly isDue: boolean;
 }
 
-const WIRE = { none: 'float32', bf16: 'bfloat16', fp16: 'float16' } as const;
-
 /** Applies one optimizer step to `parts.state`. @throws SlipError `non-finite` on all ranks, parameters untouched */
 export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<StepOutcome> {
   const { config, state, group, clock } = parts;
   const startedAt = performance.now();
   clock.reset();
   const { lanes, metricNames } = parts;
-  const reduction = reduceGradients(state, group, WIRE[config.compress]);
+  const reduction = reduceGradients(state, group, parts.gradientWire);
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
@@ -96,7 +102,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     step: state.step + 1,
     gradScale: 1 / (group.worldSize * lanes.length * config.updateFreq),
   };
-  const optimizerMs = await updateParameters(state, group, clock, hyper, WIRE[config.compress], reduction);
+  const optimizerMs = await updateParameters(state, group, clock, hyper, reduction);
   state.step += 1;
   const comm = clock.readStep();
   const now = performance.now();
