@@ -4,11 +4,19 @@ import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '@slip/core';
 import { glooBench, mpiBench } from './benches/all-reduce.js';
 import { checkpointBench } from './benches/checkpoint.js';
+import { optimizerStepBench, torchOptimizerStepBench } from './benches/optimizer-step.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type CaseResult, runBench } from './harness.js';
 import { asMarkdown, asTable, machine } from './report.js';
 
-const BENCHES: readonly Bench[] = [trainStepBench, glooBench, mpiBench, checkpointBench];
+const BENCHES: readonly Bench[] = [
+  trainStepBench,
+  optimizerStepBench,
+  torchOptimizerStepBench,
+  glooBench,
+  mpiBench,
+  checkpointBench,
+];
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -23,7 +31,7 @@ async function main(): Promise<void> {
   });
   if (values.help) {
     console.log('usage: npm run bench -- [NAME ...] [--case TEXT] [--rounds N] [--json] [--write FILE.md]\n');
-    for (const bench of BENCHES) console.log(`  ${bench.name.padEnd(12)} ${bench.question}`);
+    for (const bench of BENCHES) console.log(`  ${bench.name.padEnd(20)} ${bench.question}`);
     return;
   }
   const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));

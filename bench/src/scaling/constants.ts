@@ -10,7 +10,7 @@ export const MEASURED = {
   frameSeconds: 60e-6,
   frameBandwidth: 0.85e9,
   /** Parameters that one core updates in a second (AdamW). */
-  adamWPerSecond: 90e6,
+  adamWPerSecond: 110e6,
 } as const;
 
 /** Assumed: a node of 8 GPUs with a link of 100 Gb/s. */
