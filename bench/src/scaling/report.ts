@@ -43,6 +43,7 @@ export function asPlot(curves: readonly Curve[]): string {
     HEIGHT + LEGEND * Math.max(...models.map((model) => curves.filter((curve) => curve.model === model).length));
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH * models.length}" height="${height}" font-family="sans-serif" font-size="12">`,
+    '<title>Share of a step spent computing, over the number of ranks</title>',
     '<rect width="100%" height="100%" fill="white"/>',
     ...panels,
     '</svg>',
