@@ -1,4 +1,4 @@
-// One measured world: ranks as processes on arenas of a model's size, and after random gradients one way to update the parameters.
+// One measured world: ranks as processes on arenas of a model's size, and one way to update the parameters.
 // `sharded` makes the calls of the product's optimizer: reduce-scatter, AdamW on the own shard, all-gather; `replicated` an
 // all-reduce and a whole AdamW on every rank. Prints the slowest rank's median times as JSON.
 import { fork } from 'node:child_process';
@@ -47,9 +47,7 @@ async function play(rank: number): Promise<void> {
   const update = values.mode === 'sharded' ? await sharded(group) : await replicated(group);
   const steps: Record<string, number>[] = [];
   for (let step = 1; step <= WARM_UP_STEPS + MEASURED_STEPS; step++) {
-    update.grads.forEach((_, i, grads) => {
-      grads[i] = ((i * 7919 + rank + step) % 1000) / 1e4 - 0.05;
-    });
+    update.grads.fill(0.01 * (rank + 1));
     await group.barrier();
     const times = Float32Array.from(await update.run(step));
     await group.allReduce(times, 'max');
