@@ -8,6 +8,7 @@ import {
   convertWeights,
   diffWeights,
   fetchPublished,
+  type ModelHints,
   openWeights,
   PUBLISHED_MODELS,
   targetNamed,
@@ -98,6 +99,8 @@ export interface ConvertFlags {
   readonly to: string;
   readonly model?: string | undefined;
   readonly visionHeads?: number | undefined;
+  readonly textHeads?: number | undefined;
+  readonly activation?: 'gelu' | 'quick_gelu' | undefined;
   readonly optimizer?: boolean | undefined;
   readonly force: boolean;
 }
@@ -105,8 +108,7 @@ export interface ConvertFlags {
 export async function convert(source: Source, flags: ConvertFlags, output: Output): Promise<void> {
   targetNamed(flags.to);
   const file = await locate(source, output);
-  const hints = { name: flags.model, visionHeads: flags.visionHeads };
-  await withWeights(file, hints, (weights) => write(weights, flags, output));
+  await withWeights(file, hintsOf(flags), (weights) => write(weights, flags, output));
 }
 
 export async function average(sources: readonly string[], flags: ConvertFlags, output: Output): Promise<void> {
@@ -115,12 +117,15 @@ export async function average(sources: readonly string[], flags: ConvertFlags, o
     throw new SlipError('config', `an average needs at least two checkpoints, ${sources.length} given`);
   const all: Weights[] = [];
   try {
-    for (const source of sources)
-      all.push(await openWeights(source, { name: flags.model, visionHeads: flags.visionHeads }));
+    for (const source of sources) all.push(await openWeights(source, hintsOf(flags)));
     await write(averageWeights(all), flags, output);
   } finally {
     for (const weights of all) await weights.close();
   }
+}
+
+function hintsOf({ model, visionHeads, textHeads, activation }: ConvertFlags): ModelHints {
+  return { name: model, visionHeads, textHeads, activation, textActivation: activation };
 }
 
 async function write(weights: Weights, flags: ConvertFlags, output: Output): Promise<void> {
@@ -197,11 +202,7 @@ function emit(output: Output, facts: unknown, words: () => string): void {
   output.write(output.json ? `${JSON.stringify(facts, null, 2)}\n` : words());
 }
 
-async function withWeights<T>(
-  source: string,
-  hints: { name?: string | undefined; visionHeads?: number | undefined },
-  use: (weights: Weights) => Promise<T>,
-): Promise<T> {
+async function withWeights<T>(source: string, hints: ModelHints, use: (weights: Weights) => Promise<T>): Promise<T> {
   const weights = await openWeights(source, hints);
   try {
     return await use(weights);

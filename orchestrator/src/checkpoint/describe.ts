@@ -38,6 +38,7 @@ export function describeWeights(weights: Weights, withTensors: boolean): string 
     ...(vision.preNorm ? ['norm before the first block'] : []),
     ...(vision.patchBias ? [] : ['no patch bias']),
     ...(vision.activation === 'gelu' ? [] : ['QuickGELU']),
+    ...(vision.normEps === 1e-6 ? [] : [`epsilon ${vision.normEps}`]),
   ];
   const rows: [string, string][] = [
     ['file', `${CONTAINERS[weights.container]} in the names of ${FORMATS[weights.format]}, ${formatBytes(bytes)}`],
@@ -54,7 +55,7 @@ export function describeWeights(weights: Weights, withTensors: boolean): string 
   if (text !== undefined) {
     rows.push([
       'text',
-      `width ${text.width}, depth ${text.depth}, ${text.vocabSize} words, context ${text.contextLength}, shared space ${model.embedDim}`,
+      `width ${text.width}, depth ${text.depth}, ${text.heads ?? 'unknown number of'} heads, ${text.vocabSize} words, context ${text.contextLength}, shared space ${model.embedDim}`,
     ]);
   }
   if (ssl !== undefined) rows.push(['ssl head', `hidden ${ssl.mlpDim}, output ${ssl.embDim}`]);

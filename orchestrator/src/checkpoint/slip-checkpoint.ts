@@ -135,7 +135,13 @@ function withTarget<T>(command: Argv<T>, optimizer: boolean) {
   const page = command
     .option('to', { type: 'string', demandOption: true, description: TARGET_HELP })
     .option('model', { type: 'string', description: 'name of the model, where the file does not tell it' })
-    .option('vision-heads', { type: 'number', description: 'attention heads of the tower, likewise' })
+    .option('vision-heads', { type: 'number', description: 'attention heads of the vision tower, likewise' })
+    .option('text-heads', { type: 'number', description: 'attention heads of the text tower, likewise' })
+    .option('activation', {
+      type: 'string',
+      choices: ['gelu', 'quick_gelu'] as const,
+      description: 'of both towers, likewise',
+    })
     .option('force', { type: 'boolean', default: false, description: 'replace a file that is there' })
     .option('optimizer', {
       type: 'boolean',

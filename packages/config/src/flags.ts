@@ -97,9 +97,18 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     count('vision-width', undefined, 'features of the vision tower', size),
     count('vision-depth', undefined, 'its blocks', size),
     count('vision-heads', undefined, 'its attention heads', size),
+    define('vision-pre-norm', 'boolean', undefined, "norm before the first block, as OpenAI's CLIP has", {}),
+    define('patch-bias', 'boolean', undefined, "bias of the patch embedding; --no-patch-bias is OpenAI's CLIP", {}),
+    text('vision-activation', undefined, 'of the vision tower: gelu unless given', { choices: ['gelu', 'quick_gelu'] }),
+    define('vision-norm-eps', 'number', undefined, "epsilon of its norms: 1e-6 unless given; 1e-5 is OpenAI's CLIP", {
+      min: 1e-12,
+    }),
     count('text-width', undefined, 'features of the text tower', size),
     count('text-depth', undefined, 'its blocks', size),
     count('text-heads', undefined, 'its attention heads', size),
+    text('text-activation', undefined, 'of the text tower: quick_gelu unless given', {
+      choices: ['gelu', 'quick_gelu'],
+    }),
     count('context-length', undefined, 'tokens of a caption', { min: 3 }),
     count('embed-dim', undefined, 'width of the shared image and text space', size),
   ]),

@@ -1,6 +1,6 @@
 // The resolved configuration of a pre-training run: defaults, recipe and flags made one, and checked as a whole.
 import { nearestName, SlipError } from '@slip/core';
-import { MODEL_NAMES, type ModelConfig, resolveModel } from '@slip/model/architecture';
+import { type Activation, MODEL_NAMES, type ModelConfig, resolveModel } from '@slip/model/architecture';
 import { configKey, PRETRAIN_FLAGS } from './flags.js';
 import { hashConfig } from './identity.js';
 import { flagNamed, readRecipe } from './recipe.js';
@@ -26,9 +26,14 @@ export interface RunConfig {
   readonly visionWidth?: number;
   readonly visionDepth?: number;
   readonly visionHeads?: number;
+  readonly visionPreNorm?: boolean;
+  readonly patchBias?: boolean;
+  readonly visionActivation?: Activation;
+  readonly visionNormEps?: number;
   readonly textWidth?: number;
   readonly textDepth?: number;
   readonly textHeads?: number;
+  readonly textActivation?: Activation;
   readonly contextLength?: number;
   readonly embedDim?: number;
   readonly sslScale: number;
@@ -207,6 +212,7 @@ function warnings(config: RunConfig, given: ReadonlySet<string>): string[] {
       'text-width',
       'text-depth',
       'text-heads',
+      'text-activation',
       'context-length',
       'embed-dim',
       'catalog',

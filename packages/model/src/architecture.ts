@@ -1,5 +1,7 @@
 // The pure half of the model, without tfjs: which models there are, their sizes, tensors and counts.
+export { modelFlags } from './model-flags.js';
 export {
+  type Activation,
   type Family,
   MODEL_NAMES,
   type ModelConfig,

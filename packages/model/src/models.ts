@@ -3,7 +3,13 @@ import { SlipError } from '@slip/core';
 
 export type Family = 'CLIP' | 'SIMCLR' | 'SLIP';
 
-/** timm's ViT: pre-norm blocks, learned position embedding, class token. Sizes in pixels, tokens or features. */
+/** Exact GELU, or CLIP's `x * sigmoid(1.702 x)`. */
+export type Activation = 'gelu' | 'quick_gelu';
+
+/**
+ * timm's ViT: pre-norm blocks, learned position embedding, class token. Sizes in pixels, tokens or features. The options at
+ * the end have the original's values unless chosen; with others it is the tower of OpenAI's CLIP.
+ */
 export interface VisionTransformerConfig {
   readonly kind: 'vit';
   readonly imageSize: number;
@@ -11,6 +17,12 @@ export interface VisionTransformerConfig {
   readonly width: number;
   readonly depth: number;
   readonly heads: number;
+  /** A norm between the position embedding and the first block. */
+  readonly preNorm: boolean;
+  readonly patchBias: boolean;
+  readonly activation: Activation;
+  /** Epsilon of all norms of the tower. */
+  readonly normEps: number;
 }
 
 /** A union by `kind`: nothing outside the tower may assume a ViT. */
@@ -22,6 +34,7 @@ export interface TextConfig {
   readonly width: number;
   readonly heads: number;
   readonly depth: number;
+  readonly activation: Activation;
 }
 
 export interface SslHeadConfig {
@@ -41,7 +54,7 @@ export interface ModelConfig {
   readonly ssl?: SslHeadConfig;
 }
 
-/** Sizes that may be chosen for small siblings; what is left out is the registered model's. */
+/** What may be chosen for small siblings and for towers of CLIP; what is left out is the registered model's. */
 export interface ModelOverrides {
   readonly imageSize: number;
   readonly patchSize: number;
@@ -56,6 +69,11 @@ export interface ModelOverrides {
   readonly embedDim: number;
   readonly sslMlpDim: number;
   readonly sslEmbDim: number;
+  readonly visionPreNorm: boolean;
+  readonly patchBias: boolean;
+  readonly visionActivation: Activation;
+  readonly visionNormEps: number;
+  readonly textActivation: Activation;
 }
 
 const FAMILIES: readonly Family[] = ['CLIP', 'SIMCLR', 'SLIP'];
@@ -88,6 +106,10 @@ export function resolveModel(name: string, overrides: Partial<ModelOverrides> = 
       width: overrides.visionWidth ?? sizes.width,
       depth: overrides.visionDepth ?? sizes.depth,
       heads: overrides.visionHeads ?? sizes.heads,
+      preNorm: overrides.visionPreNorm ?? false,
+      patchBias: overrides.patchBias ?? true,
+      activation: overrides.visionActivation ?? 'gelu',
+      normEps: overrides.visionNormEps ?? 1e-6,
     },
     embedDim: overrides.embedDim ?? 512,
     ...(family === 'SIMCLR' ? {} : { text: textConfig(overrides) }),
@@ -104,6 +126,7 @@ function textConfig(overrides: Partial<ModelOverrides>): TextConfig {
     width: overrides.textWidth ?? 512,
     heads: overrides.textHeads ?? 8,
     depth: overrides.textDepth ?? 12,
+    activation: overrides.textActivation ?? 'quick_gelu',
   };
 }
 
@@ -132,6 +155,7 @@ function checkSizes({ vision, text, embedDim, ssl }: ModelConfig): void {
       `--context-length ${text.contextLength} is too short; 3 holds start, one token and end`,
     );
   }
+  if (!(vision.normEps > 0)) throw new SlipError('config', `--vision-norm-eps ${vision.normEps} is not above 0`);
   mustDivide('--image-size', vision.imageSize, '--patch-size', vision.patchSize);
   mustDivide('--vision-width', vision.width, '--vision-heads', vision.heads);
   if (text !== undefined) mustDivide('--text-width', text.width, '--text-heads', text.heads);

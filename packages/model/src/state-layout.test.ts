@@ -1,7 +1,7 @@
 // Names, order, shapes, decay and counts of the nine models against the reference's state dicts.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { countParameters, MODEL_NAMES, resolveModel, stateLayout } from './architecture.js';
+import { countParameters, MODEL_NAMES, modelFlags, resolveModel, stateLayout } from './architecture.js';
 import { initialiseBuffers, initialiseParameters } from './initialise.js';
 import { readGolden } from './testing/golden-model.js';
 
@@ -120,3 +120,39 @@ function moments(values: Float32Array): { mean: number; deviation: number } {
   const mean = sum / values.length;
   return { mean, deviation: Math.sqrt(squares / values.length - mean * mean) };
 }
+
+const CLIP_TOWER = {
+  visionPreNorm: true,
+  patchBias: false,
+  visionActivation: 'quick_gelu',
+  visionNormEps: 1e-5,
+  patchSize: 32,
+} as const;
+
+test("OpenAI's ViT-B/32: a norm more, a bias less, as many parameters as published; no weight decay on the norm", () => {
+  const model = resolveModel('CLIP_VITB16', CLIP_TOWER);
+  const { entries } = stateLayout(model);
+  const original = stateLayout(resolveModel('CLIP_VITB16', { patchSize: 32 })).entries.map(({ name }) => name);
+  const names = entries.map(({ name }) => name);
+  assert.deepEqual(
+    names.filter((name) => !original.includes(name)),
+    ['visual.norm_pre.weight', 'visual.norm_pre.bias'],
+  );
+  assert.deepEqual(
+    original.filter((name) => !names.includes(name)),
+    ['visual.patch_embed.proj.bias'],
+  );
+  assert.equal(countParameters(model), 151_277_313);
+  const norm = entries.find(({ name }) => name === 'visual.norm_pre.weight')!;
+  assert.deepEqual([norm.decay, norm.initial], [false, { kind: 'constant', value: 1 }]);
+});
+
+test('the flags of a model make the same model', () => {
+  assert.deepEqual(modelFlags(resolveModel('CLIP_VITB16', CLIP_TOWER)), [
+    ...['--model', 'CLIP_VITB16', '--patch-size', '32', '--vision-pre-norm', '--no-patch-bias'],
+    ...['--vision-activation', 'quick_gelu', '--vision-norm-eps', '0.00001'],
+  ]);
+  for (const name of MODEL_NAMES) assert.deepEqual(modelFlags(resolveModel(name)), ['--model', name]);
+  const words = resolveModel('CLIP_VITB16', { vocabSize: 100 });
+  assert.throws(() => modelFlags(words), /the text tower has 100 words, runs of this program have 49408/);
+});

@@ -74,7 +74,8 @@ function projections(visionWidth: number, text: TextConfig, embedDim: number): D
   ];
 }
 
-function visionTransformer({ imageSize, patchSize, width, depth }: VisionTransformerConfig): Declaration[] {
+function visionTransformer(config: VisionTransformerConfig): Declaration[] {
+  const { imageSize, patchSize, width, depth, preNorm, patchBias } = config;
   const numTokens = (imageSize / patchSize) ** 2 + 1;
   const patchBound = uniform(3 * patchSize * patchSize);
   const weight = { kind: 'truncatedNormal', std: 0.02 } as const;
@@ -82,7 +83,8 @@ function visionTransformer({ imageSize, patchSize, width, depth }: VisionTransfo
     { name: 'visual.cls_token', shape: [1, 1, width], initial: weight },
     { name: 'visual.pos_embed', shape: [1, numTokens, width], initial: weight },
     { name: 'visual.patch_embed.proj.weight', shape: [width, 3, patchSize, patchSize], initial: patchBound },
-    { name: 'visual.patch_embed.proj.bias', shape: [width], initial: patchBound },
+    ...(patchBias ? [{ name: 'visual.patch_embed.proj.bias', shape: [width], initial: patchBound }] : []),
+    ...(preNorm ? norm('visual.norm_pre', width) : []),
     ...range(depth).flatMap((i) => {
       const block = `visual.blocks.${i}`;
       return [

@@ -43,7 +43,7 @@ test("PyTorch's checkpoint: model, moments under their parameters' names, facts"
     assert.deepEqual(
       [text, ssl],
       [
-        { width: 8, depth: 2, vocabSize: 30, contextLength: 6 },
+        { width: 8, depth: 2, vocabSize: 30, contextLength: 6, heads: undefined, activation: 'quick_gelu' },
         { mlpDim: 8, embDim: 4 },
       ],
     );

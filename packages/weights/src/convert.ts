@@ -2,6 +2,8 @@
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { nearestName, SlipError } from '@slip/core';
+import { modelFlags } from '@slip/model/architecture';
+import { requireOwnModel } from './model-description.js';
 import type { Weights } from './open-weights.js';
 import { writeOneSafetensors, writeOwnCheckpoint } from './targets/own-target.js';
 import { writeOpenClip, writeTimm } from './targets/timm-target.js';
@@ -71,7 +73,7 @@ export async function convertWeights(weights: Weights, target: string, options: 
     case 'torch':
       return { path: target, bytes: await writeSafeTorch(target, source, torchOptions), notes: [] };
     case 'checkpoint':
-      return { ...(await writeOwnCheckpoint(target, source)), notes: [] };
+      return { ...(await writeOwnCheckpoint(target, source)), notes: [runAdvice(source)] };
     case 'safetensors':
       return { path: target, bytes: await writeOneSafetensors(target, source), notes: [] };
     case 'timm': {
@@ -111,6 +113,22 @@ function chooseOptimizer(weights: Weights, name: TargetName, wanted: boolean | u
 function withoutMoments(weights: Weights): Weights {
   const { moments: _, ...rest } = weights;
   return rest;
+}
+
+/** The flags that build the model, because a checkpoint folder is no run. */
+function runAdvice({ path: source, tensors, model }: Weights): string {
+  const unknown = [
+    ...(model.vision.heads === undefined ? ['--vision-heads'] : []),
+    ...(model.text !== undefined && model.text.heads === undefined ? ['--text-heads'] : []),
+  ];
+  try {
+    const flags = modelFlags(requireOwnModel(source, tensors, model));
+    const told = flags.filter((flag, i) => !unknown.includes(flag) && !unknown.includes(flags[i - 1]));
+    const guess = unknown.length === 0 ? '' : `; nothing tells ${unknown.join(' and ')}: give the right number too`;
+    return `start it with ${told.join(' ')}${guess}`;
+  } catch (error) {
+    return `no run can use it: ${SlipError.from(error).message}`;
+  }
 }
 
 function leftOut(names: readonly string[]): string[] {

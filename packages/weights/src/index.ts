@@ -10,7 +10,8 @@ export {
 } from './convert.js';
 export { type DownloadOptions, fetchPublished } from './download.js';
 export { KEY_MAPS, type WeightsFormat } from './maps/key-rules.js';
-export { describeModel, type ModelDescription, type ModelHints } from './model-description.js';
+export { widened } from './maps/rearrange.js';
+export { describeModel, type ModelDescription, type ModelHints, requireOwnModel } from './model-description.js';
 export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
 export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';

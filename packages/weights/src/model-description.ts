@@ -1,7 +1,14 @@
 // Which model a set of tensors is, read off their names and shapes. What shapes cannot tell (the number of heads, the
 // activation) comes from the file's own facts, or stays unknown.
 import { SlipError } from '@slip/core';
-import { type Family, MODEL_NAMES, type ModelConfig, resolveModel, stateLayout } from '@slip/model/architecture';
+import {
+  type Activation,
+  type Family,
+  MODEL_NAMES,
+  type ModelConfig,
+  resolveModel,
+  stateLayout,
+} from '@slip/model/architecture';
 import { countElements, type StoredTensor } from './stored-tensor.js';
 
 export interface VisionDescription {
@@ -14,7 +21,8 @@ export interface VisionDescription {
   /** A norm before the first block, as OpenAI's CLIP has. */
   readonly preNorm: boolean;
   readonly patchBias: boolean;
-  readonly activation: 'gelu' | 'quick_gelu';
+  readonly activation: Activation;
+  readonly normEps: number;
 }
 
 export interface ModelDescription {
@@ -28,6 +36,8 @@ export interface ModelDescription {
     readonly depth: number;
     readonly vocabSize: number;
     readonly contextLength: number;
+    readonly heads: number | undefined;
+    readonly activation: Activation;
   };
   readonly embedDim: number | undefined;
   readonly ssl?: { readonly mlpDim: number; readonly embDim: number };
@@ -38,7 +48,12 @@ export interface ModelDescription {
 export interface ModelHints {
   readonly name?: string | undefined;
   readonly visionHeads?: number | undefined;
-  readonly activation?: 'gelu' | 'quick_gelu';
+  /** Of the vision tower. */
+  readonly activation?: Activation | undefined;
+  /** Of the vision tower's norms. */
+  readonly normEps?: number | undefined;
+  readonly textHeads?: number | undefined;
+  readonly textActivation?: Activation | undefined;
 }
 
 /**
@@ -62,7 +77,7 @@ export function describeModel(
     name: hints.name ?? registeredName(family, vision),
     family,
     vision,
-    ...(hasText ? { text: describeText(file, shapes) } : {}),
+    ...(hasText ? { text: describeText(file, shapes, hints) } : {}),
     embedDim: shapes.get('image_projection')?.[1],
     ...(hasSsl
       ? {
@@ -96,15 +111,21 @@ function describeVision(file: string, shapes: Shapes, hints: ModelHints): Vision
     preNorm,
     patchBias: shapes.has('visual.patch_embed.proj.bias'),
     activation: hints.activation ?? 'gelu',
+    // CLIP's towers have PyTorch's own epsilon, timm's another.
+    normEps: hints.normEps ?? (preNorm ? 1e-5 : 1e-6),
   };
 }
 
-function describeText(file: string, shapes: Shapes): NonNullable<ModelDescription['text']> {
+function describeText(file: string, shapes: Shapes, hints: ModelHints): NonNullable<ModelDescription['text']> {
+  const width = axis(file, shapes, 'token_embedding.weight', 2, 1);
   return {
-    width: axis(file, shapes, 'token_embedding.weight', 2, 1),
+    width,
     depth: countBlocks(shapes, 'transformer.resblocks'),
     vocabSize: axis(file, shapes, 'token_embedding.weight', 2, 0),
     contextLength: axis(file, shapes, 'positional_embedding', 2, 0),
+    // 64 features a head, in the original and in all of OpenAI's.
+    heads: hints.textHeads ?? (width % 64 === 0 ? width / 64 : undefined),
+    activation: hints.textActivation ?? 'quick_gelu',
   };
 }
 
@@ -150,8 +171,8 @@ function registeredName(family: Family | undefined, vision: VisionDescription): 
 }
 
 /**
- * The model as this program would build it, which every tensor must fit.
- * @throws SlipError `unsupported` for towers that no model here has, `checkpoint` for tensors that are missing, left over
+ * The model as this program would build it, which every tensor must fit. A number of heads that nothing tells is 1.
+ * @throws SlipError `unsupported` for a tower alone, `checkpoint` for tensors that are missing, left over
  *   or of another shape
  */
 export function requireOwnModel(file: string, tensors: readonly StoredTensor[], model: ModelDescription): ModelConfig {
@@ -161,21 +182,20 @@ export function requireOwnModel(file: string, tensors: readonly StoredTensor[], 
       `${file} holds a vision tower alone; a whole SLIP, CLIP or SimCLR model is needed`,
     );
   }
-  const { vision } = model;
-  const foreign = [
-    ...(vision.preNorm ? ['a norm before its first block'] : []),
-    ...(vision.patchBias ? [] : ['no bias in its patch embedding']),
-    ...(vision.activation === 'gelu' ? [] : ['another activation (QuickGELU)']),
-  ];
-  if (foreign.length > 0) {
-    throw new SlipError(
-      'unsupported',
-      `${file} has a vision tower with ${foreign.join(', ')}, which no model here has`,
-    );
-  }
   const config = ownConfig(model);
   checkLayout(file, tensors, config);
   return config;
+}
+
+/** What the original's towers do not have, in words; empty when it can build the model. */
+export function beyondTheOriginal({ vision, text }: ModelDescription): string[] {
+  return [
+    ...(vision.preNorm ? ['a norm before its first block'] : []),
+    ...(vision.patchBias ? [] : ['no bias in its patch embedding']),
+    ...(vision.activation === 'gelu' ? [] : ['another activation (QuickGELU)']),
+    ...(vision.normEps === 1e-6 ? [] : [`norms with an epsilon of ${vision.normEps}`]),
+    ...(text === undefined || text.activation === 'quick_gelu' ? [] : ['a text tower with another activation (GELU)']),
+  ];
 }
 
 /**
@@ -196,7 +216,7 @@ function ownConfig(model: ModelDescription): ModelConfig {
     family: model.family!,
     vision: { kind: 'vit', ...vision, heads: vision.heads ?? 1 },
     embedDim: model.embedDim ?? 0,
-    ...(text === undefined ? {} : { text: { ...text, heads: 1 } }),
+    ...(text === undefined ? {} : { text: { ...text, heads: text.heads ?? 1 } }),
     ...(ssl === undefined ? {} : { ssl }),
   };
 }

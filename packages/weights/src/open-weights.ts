@@ -1,9 +1,10 @@
 // Opens weights of any known kind: our checkpoint folders, safetensors and `.pt` files in the names of the original, timm,
 // OpenAI, Hugging Face or open_clip. What comes out has our names; tensors are read when they are asked for.
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
 import { Namespace, type PickleValue } from '@slip/pickle';
+import { configHints } from './config-hints.js';
 import { toOurs } from './maps/apply-map.js';
 import { KEY_MAPS, recogniseFormat, type WeightsFormat } from './maps/key-rules.js';
 import { describeModel, inStateDictOrder, type ModelDescription, type ModelHints } from './model-description.js';
@@ -60,8 +61,8 @@ export async function openWeights(source: string, hints: ModelHints = {}): Promi
     const map = KEY_MAPS[format];
     const { tensors, left } = toOurs(source, map, stored);
     const model = describeModel(source, tensors, {
-      ...opened.hints,
-      ...(await formatHints(source, format)),
+      ...(await configHints(source, format)),
+      ...given(opened.hints),
       ...given(hints),
     });
     return {
@@ -174,24 +175,6 @@ function rowsPerMicroBatch(args: Readonly<Record<string, unknown>>): Pick<Traini
 
 function numberFact(name: 'epoch' | 'bestAcc1', value: PickleValue | undefined): TrainingFacts {
   return typeof value === 'number' && Number.isFinite(value) ? { [name]: value } : {};
-}
-
-/** CLIP's own towers use QuickGELU; Hugging Face says so in config.json beside the weights. */
-async function formatHints(source: string, format: WeightsFormat): Promise<ModelHints> {
-  if (format === 'openai-clip') return { activation: 'quick_gelu' };
-  if (format !== 'hugging-face-clip') return {};
-  const folder = (await stat(source)).isDirectory() ? source : path.dirname(source);
-  const text = await readFile(path.join(folder, 'config.json'), 'utf8').catch(() => undefined);
-  if (text === undefined) return { activation: 'quick_gelu' };
-  try {
-    const { vision_config: vision } = JSON.parse(text);
-    return {
-      activation: (vision?.hidden_act ?? 'quick_gelu') === 'quick_gelu' ? 'quick_gelu' : 'gelu',
-      ...(Number.isInteger(vision?.num_attention_heads) ? { visionHeads: vision.num_attention_heads } : {}),
-    };
-  } catch (error) {
-    throw new SlipError('checkpoint', `${path.join(folder, 'config.json')} is not JSON`, { cause: error });
-  }
 }
 
 /** Without the members that are undefined, which would hide what the file says. */

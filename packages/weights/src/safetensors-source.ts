@@ -3,6 +3,7 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openCheckpoint, readSafetensorsHeader, type SafetensorsEntry } from '@slip/checkpoint';
 import { SlipError } from '@slip/core';
+import type { Activation } from '@slip/model/architecture';
 import type { ModelHints } from './model-description.js';
 import type { TrainingFacts } from './open-weights.js';
 import { ELEMENT_BYTES, type ElementType, type StoredTensor, tensorInFile } from './stored-tensor.js';
@@ -33,7 +34,6 @@ export async function openOwnCheckpoint(
   const origin = isRecord(imported) ? imported : undefined;
   const config = isRecord(origin?.args) ? origin.args : await readRunConfig(folder);
   const name = origin?.model ?? config?.model;
-  const heads = origin?.visionHeads ?? config?.visionHeads;
   return {
     tensors: model.tensors,
     ...(optimizer === undefined ? {} : { moments: optimizer.tensors }),
@@ -46,13 +46,32 @@ export async function openOwnCheckpoint(
     },
     hints: {
       ...(typeof name === 'string' ? { name } : {}),
-      ...(typeof heads === 'number' && heads > 0 ? { visionHeads: heads } : {}),
+      ...optionHints((key) => origin?.[key] ?? config?.[key]),
     },
     notes: [],
     async close() {
       await model.close();
       await optimizer?.close();
     },
+  };
+}
+
+/** What tensors do not tell, as a run's configuration names it. */
+function optionHints(option: (key: string) => unknown): ModelHints {
+  const positive = (key: string): number | undefined => {
+    const value = option(key);
+    return typeof value === 'number' && value > 0 ? value : undefined;
+  };
+  const activation = (key: string): Activation | undefined => {
+    const value = option(key);
+    return value === 'gelu' || value === 'quick_gelu' ? value : undefined;
+  };
+  return {
+    visionHeads: positive('visionHeads'),
+    normEps: positive('visionNormEps'),
+    activation: activation('visionActivation'),
+    textHeads: positive('textHeads'),
+    textActivation: activation('textActivation'),
   };
 }
 

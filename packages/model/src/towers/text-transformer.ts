@@ -1,7 +1,8 @@
 // CLIP's causal text transformer (reference 1.3) from token ids to the feature of the end-of-text token.
-import { attention, embedding, layerNorm, linear, quickGelu, tf } from '@slip/engine';
+import { attention, embedding, layerNorm, linear, tf } from '@slip/engine';
 import type { TextConfig } from '../models.js';
 import type { Parameters } from '../parameters.js';
+import { activate } from './activation.js';
 import { joinHeads, splitHeads } from './vision-transformer.js';
 
 const EPS = 1e-5;
@@ -20,7 +21,7 @@ export function textFeatures(tokens: tf.Tensor, params: Parameters, config: Text
   return layerNorm(pooled, params.get('ln_final.weight'), params.get('ln_final.bias'), EPS);
 }
 
-function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads }: TextConfig): tf.Tensor {
+function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads, activation }: TextConfig): tf.Tensor {
   const normed = layerNorm(x_BLW, block.get('ln_1.weight'), block.get('ln_1.bias'), EPS);
   const qkv = splitHeads(linear(normed, block.get('attn.in_proj_weight'), block.get('attn.in_proj_bias')), 3, heads);
   const attended = joinHeads(attention(qkv[0], qkv[1], qkv[2], { causal: true }));
@@ -30,7 +31,8 @@ function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads }: TextConfi
     block.get('mlp.c_fc.weight'),
     block.get('mlp.c_fc.bias'),
   );
-  return tf.add(x, linear(quickGelu(hidden), block.get('mlp.c_proj.weight'), block.get('mlp.c_proj.bias')));
+  const activated = activate(hidden, activation);
+  return tf.add(x, linear(activated, block.get('mlp.c_proj.weight'), block.get('mlp.c_proj.bias')));
 }
 
 /** The row of the largest token id (the first of equals). Layer norm is per token, so only this row is normed later. */

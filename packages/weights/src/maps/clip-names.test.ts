@@ -37,20 +37,27 @@ for (const [file, format, precision] of [
       [family, vision.preNorm, vision.patchBias, vision.activation, vision.patchSize, vision.imageSize, vision.depth],
       ['CLIP', true, false, 'quick_gelu', 4, 8, 2],
     );
-    assert.deepEqual(text, { width: 6, depth: 1, vocabSize: 11, contextLength: 5 });
+    assert.equal(vision.normEps, 1e-5);
+    const unknown = { heads: undefined, activation: 'quick_gelu' };
+    assert.deepEqual(text, { width: 6, depth: 1, vocabSize: 11, contextLength: 5, ...unknown });
   });
 }
 
-test('a CLIP tower goes to timm, but a model of ours cannot hold it and says why', async (t) => {
+test('a CLIP tower goes to timm and to a checkpoint of ours; the original cannot hold it, and the message says why', async (t) => {
   const folder = temporaryFolder(t);
   const weights = await openWeights(path.join(TORCH_GOLDEN, 'clip-plain.pt'));
   t.after(() => weights.close());
   const { notes } = await convertWeights(weights, path.join(folder, 'tower.pt'), { to: 'timm' });
   assert.match(notes[0], /pre_norm=True/);
-  await assert.rejects(convertWeights(weights, path.join(folder, 'c'), { to: 'checkpoint' }), {
+  await assert.rejects(convertWeights(weights, path.join(folder, 'c'), { to: 'original' }), {
     code: 'unsupported',
     message: /a norm before its first block, no bias in its patch embedding, another activation \(QuickGELU\)/,
   });
+  const own = await convertWeights(weights, path.join(folder, 'c'), { to: 'checkpoint' });
+  assert.match(own.notes[0], /no run can use it: the text tower has 11 words/);
+  const back = await openWeights(own.path);
+  await back.close();
+  assert.deepEqual(back.model, weights.model);
 });
 
 test('a linear probe: a timm tower with classifier, wrapped for data-parallel training', async (t) => {

@@ -39,12 +39,23 @@ export async function writeOwnCheckpoint(folder: string, weights: Weights): Prom
       imported: {
         from: weights.path,
         ...(weights.model.name === undefined ? {} : { model: weights.model.name }),
-        ...(weights.model.vision.heads === undefined ? {} : { visionHeads: weights.model.vision.heads }),
+        ...importedOptions(weights.model),
         args: (args ?? {}) as JsonObject,
       },
     },
     keepLast: Number.MAX_SAFE_INTEGER,
   });
+}
+
+/** What the tensors do not tell, under the names of the run's own flags. */
+function importedOptions({ vision, text }: Weights['model']): JsonObject {
+  return {
+    ...(vision.heads === undefined ? {} : { visionHeads: vision.heads }),
+    visionActivation: vision.activation,
+    visionNormEps: vision.normEps,
+    ...(text === undefined ? {} : { textActivation: text.activation }),
+    ...(text?.heads === undefined ? {} : { textHeads: text.heads }),
+  };
 }
 
 function numberOf(value: unknown, otherwise: number): number {

@@ -2,7 +2,7 @@
 import { SlipError } from '@slip/core';
 import { type Picklable, python } from '@slip/pickle';
 import { widened } from '../maps/rearrange.js';
-import { requireOwnModel } from '../model-description.js';
+import { beyondTheOriginal, requireOwnModel } from '../model-description.js';
 import type { Weights } from '../open-weights.js';
 import type { StoredTensor } from '../stored-tensor.js';
 import { isDecayed, optimizerOrder } from '../torch/optimizer-order.js';
@@ -55,6 +55,10 @@ export async function writeSafeTorch(file: string, weights: Weights, options: To
  */
 export async function writeOriginal(file: string, weights: Weights, options: TorchTargetOptions): Promise<number> {
   requireOwnModel(weights.path, weights.tensors, weights.model);
+  const foreign = beyondTheOriginal(weights.model);
+  if (foreign.length > 0) {
+    throw new SlipError('unsupported', `the original cannot hold ${weights.path}: it has ${foreign.join(', ')}`);
+  }
   const { name } = weights.model;
   if (name === undefined) {
     throw new SlipError(
