@@ -72,6 +72,9 @@ def check(folder):
 
     hugging_face = CLIPModel.from_pretrained(f"{folder}/hf").eval()
     picture, tokens = inputs(32, 9)
+    again = CLIPModel.from_pretrained(f"{folder}/hf-again").eval()
+    result["CLIPModel image"] = largest(again.get_image_features(picture), hugging_face.get_image_features(picture))
+    result["CLIPModel text"] = largest(again.get_text_features(tokens), hugging_face.get_text_features(tokens))
     safe = torch.load(f"{folder}/hf.pt", weights_only=True)["state_dict"]
     text = Slip("CLIP", {**SIZES, "image": 16, "width": 8, "depth": 1, "heads": 1})
     texts = {name: tensor for name, tensor in safe.items() if not name.startswith(("visual.", "image_"))}

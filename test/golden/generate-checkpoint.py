@@ -137,8 +137,23 @@ def script_archive():
     return {name: [list(tensor.shape), tensor.double().flatten().tolist()] for name, tensor in model.state_dict().items()}
 
 
-expected = {"slip": slip_checkpoint(), "odd": odd_tensors(), "script": script_archive()}
-torch.save({"weight": torch.zeros(2)}, here / "legacy.pt", _use_new_zipfile_serialization=False)
+def legacy_file():
+    """The form from before PyTorch 1.6, with a storage that two tensors share."""
+    single = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    tensors = {
+        "single": single,
+        "transposed": single.t(),
+        "tail": single[1],
+        "half": torch.tensor([0.5, -2.0], dtype=torch.float16),
+        "count": torch.tensor(7),
+        "flags": torch.tensor([True, False]),
+    }
+    document = {"epoch": 3, "state_dict": tensors, "args": argparse.Namespace(model="CLIP_VITB16")}
+    torch.save(document, here / "legacy.pt", _use_new_zipfile_serialization=False)
+    return {name: [list(tensor.shape), tensor.double().flatten().tolist()] for name, tensor in tensors.items()}
+
+
+expected = {"slip": slip_checkpoint(), "odd": odd_tensors(), "script": script_archive(), "legacy": legacy_file()}
 with open(here / "expected.json", "w", encoding="utf8") as file:
     json.dump(expected, file)
     file.write("\n")

@@ -42,6 +42,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'model/architecture',
     'data',
     'checkpoint',
+    'weights',
     'metrics',
     'config',
   ],

@@ -1,7 +1,6 @@
 // The command slip-checkpoint: looks at weights, checks them, and carries them to other programs. argv in, exit code out.
-import os from 'node:os';
-import path from 'node:path';
 import { SlipError } from '@slip/core';
+import { cacheFolder, mirrorOf } from '@slip/weights';
 import yargs, { type Argv } from 'yargs';
 import { average, convert, diff, inspect, type Output, prune, published, verify } from './commands.js';
 
@@ -12,9 +11,9 @@ A checkpoint is a step-... folder of a run, a .safetensors file, or a .pt file: 
 No file is ever executed, whatever its pickle says.`;
 
 const TARGET_HELP =
-  "original (.pt for the original's scripts), torch (.pt for weights_only=True), checkpoint (folder to continue from), safetensors, timm (tower), open_clip (folder)";
+  "original (.pt for the original's scripts), torch (.pt for weights_only=True), checkpoint (folder to continue from), safetensors, timm (tower), open_clip (folder), hugging-face (folder for transformers)";
 
-/** @param env for the place of the cache: SLIP_CACHE, or XDG_CACHE_HOME/slip */
+/** @param env for the place of the cache (SLIP_CACHE, or XDG_CACHE_HOME/slip) and SLIP_MIRROR */
 export async function slipCheckpoint(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   try {
     await commands(yargs([...argv]), env).parseAsync();
@@ -127,6 +126,7 @@ function withCache(command: Argv<{ json: boolean }>, env: NodeJS.ProcessEnv) {
     .option('cache', { type: 'string', default: cacheFolder(env), description: 'where downloads are kept' })
     .option('mirror', {
       type: 'string',
+      default: mirrorOf(env),
       description: "address of a folder with the published files, instead of the authors'",
     });
 }
@@ -157,11 +157,6 @@ function sourceAndTarget(paths: readonly string[], pretrained: string | undefine
     return { source: pretrained === undefined ? paths[0] : undefined, target: paths[wanted - 1] };
   const form = pretrained === undefined ? 'SOURCE TARGET' : 'TARGET beside --pretrained';
   throw new SlipError('config', `convert wants ${form}, but there are ${paths.length} paths: ${paths.join(' ')}`);
-}
-
-function cacheFolder(env: NodeJS.ProcessEnv): string {
-  if (env.SLIP_CACHE) return env.SLIP_CACHE;
-  return path.join(env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'slip');
 }
 
 function outputOf({ json }: { json: boolean }): Output {

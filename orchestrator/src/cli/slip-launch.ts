@@ -77,8 +77,26 @@ async function launchPretrain(request: LaunchRequest): Promise<number> {
   if (flags['dry-run'] === true) return print(describePlan(config, await knownSize(config)));
 
   const runFolder = path.resolve(config.outputDir);
+  await bringPretrained(request, config.pretrained, runFolder);
   if (settings.nodeRank === 0) await writeRunConfig(config, hash);
   return launchTask(request, runFolder, hash, () => writeRunConfig(config, hash));
+}
+
+/** Once per machine and before workers start, because a download may take longer than ranks wait for each other. */
+async function bringPretrained({ environment, log }: LaunchRequest, name: string, runFolder: string): Promise<void> {
+  if (name === '' || existsSync(path.join(runFolder, 'checkpoints', 'latest'))) return;
+  const { cacheFolder, fetchPretrained, mirrorOf } = await import('@slip/weights');
+  let percent = 0;
+  const file = await fetchPretrained(name, {
+    cacheDir: cacheFolder(environment),
+    base: mirrorOf(environment),
+    onProgress: (done, total) => {
+      const now = Math.floor((10 * done) / total) * 10;
+      if (now > percent) log.info(`downloading ${name}: ${now} %`);
+      percent = now;
+    },
+  });
+  log.info(`pretrained weights: ${file}`);
 }
 
 async function launchBenchComm(request: LaunchRequest): Promise<number> {

@@ -139,6 +139,14 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Run', [
     text('output-dir', './', 'run folder; an existing run continues', { mayChange: true }),
     text('resume', '', 'checkpoint to start from where the run folder has none', { mayChange: true }),
+    text(
+      'pretrained',
+      '',
+      'published model, or file or folder of weights, that a run without checkpoints starts from',
+      {
+        mayChange: true,
+      },
+    ),
     count('checkpoint-every-steps', 0, 'save every so many steps too; 0 is at the end of epochs only', {
       mayChange: true,
     }),

@@ -57,6 +57,7 @@ export interface RunConfig {
   readonly maxSteps: number;
   readonly outputDir: string;
   readonly resume: string;
+  readonly pretrained: string;
   readonly checkpointEverySteps: number;
   readonly checkpointEveryMinutes: number;
   /** Percent. */
@@ -163,6 +164,12 @@ export function checkTogether(config: RunConfig): void {
     throw new SlipError(
       'config',
       '--compress powersgd keeps errors on every rank, so weights depend on the number of ranks: not with --reduce invariant',
+    );
+  }
+  if (config.resume !== '' && config.pretrained !== '') {
+    throw new SlipError(
+      'config',
+      '--resume continues a run and --pretrained starts one from weights; give one of them',
     );
   }
   if (config.lrStart > config.lr) {

@@ -5,6 +5,7 @@ import { nearestName, SlipError } from '@slip/core';
 import { modelFlags } from '@slip/model/architecture';
 import { requireOwnModel } from './model-description.js';
 import type { Weights } from './open-weights.js';
+import { writeHuggingFace } from './targets/hugging-face-target.js';
 import { writeOneSafetensors, writeOwnCheckpoint } from './targets/own-target.js';
 import { writeOpenClip, writeTimm } from './targets/timm-target.js';
 import { writeOriginal, writeSafeTorch } from './targets/torch-target.js';
@@ -17,6 +18,7 @@ export const TARGETS = {
   safetensors: 'one safetensors file, the model alone under our names',
   timm: 'the vision tower alone for timm, `.pt` or `.safetensors`',
   open_clip: 'a folder for open_clip with a timm tower',
+  'hugging-face': "a folder for Hugging Face's CLIPModel, where the tower is CLIP's",
 } as const;
 
 export type TargetName = keyof typeof TARGETS;
@@ -26,9 +28,7 @@ const PRE_NORM =
 
 /** Asked for often, but no file in these forms would compute what the model computes. */
 const REFUSED: Readonly<Record<string, string>> = {
-  'hugging-face': `Hugging Face's CLIPModel cannot hold the model: ${PRE_NORM}`,
-  'hugging-face-clip': `Hugging Face's CLIPModel cannot hold the model: ${PRE_NORM}`,
-  'openai-clip': `OpenAI's CLIP cannot hold the model: ${PRE_NORM}`,
+  'openai-clip': `OpenAI's CLIP cannot hold the models of the original: ${PRE_NORM}`,
 };
 
 export interface ConvertOptions {
@@ -84,6 +84,10 @@ export async function convertWeights(weights: Weights, target: string, options: 
       const { bytes, left } = await writeOpenClip(target, source, onProgress);
       return { path: target, bytes, notes: leftOut(left) };
     }
+    case 'hugging-face': {
+      const { bytes, left } = await writeHuggingFace(target, source);
+      return { path: target, bytes, notes: ['load it with transformers.CLIPModel.from_pretrained', ...leftOut(left)] };
+    }
   }
 }
 
@@ -98,7 +102,7 @@ async function refuseExisting(weights: Weights, target: string, name: TargetName
   if (status.isDirectory())
     throw new SlipError('config', `${target} is a folder that is there already; name another target`);
   if (!force) throw new SlipError('config', `${target} is there already; name another target or give --force`);
-  if (name === 'open_clip' || name === 'checkpoint') await rm(target);
+  if (name === 'open_clip' || name === 'hugging-face' || name === 'checkpoint') await rm(target);
 }
 
 function chooseOptimizer(weights: Weights, name: TargetName, wanted: boolean | undefined): boolean {

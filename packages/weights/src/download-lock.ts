@@ -1,14 +1,22 @@
 // One download of a model into a cache at a time: a file beside the part names who is at it.
 import { open, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { SlipError } from '@slip/core';
 
 /**
  * Runs `work` alone. A lock whose process is dead on this machine is taken over.
- * @throws SlipError `data` when somebody else is at it
+ * @param waitMs how long to wait for somebody else who is at it
+ * @throws SlipError `data` when somebody else is still at it then
  */
-export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  if (!(await tryLock(file))) {
+export async function withLock<T>(file: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  const until = Date.now() + waitMs;
+  let locked = await tryLock(file);
+  while (!locked && Date.now() < until && !(await isAbandoned(file))) {
+    await setTimeout(200);
+    locked = await tryLock(file);
+  }
+  if (!locked) {
     if (!(await isAbandoned(file))) {
       throw new SlipError(
         'data',

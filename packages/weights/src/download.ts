@@ -21,7 +21,12 @@ export interface DownloadOptions {
   readonly stallMs?: number;
   /** Tries after a connection that broke; each continues where the last one stopped. */
   readonly retries?: number;
+  /** When another command downloads the same file: an error (the default), or wait for it. */
+  readonly whenLocked?: 'fail' | 'wait';
 }
+
+/** The largest published file has 5 GB with its optimizer. */
+const MAX_WAIT_MS = 3_600_000;
 
 /**
  * @param name one of `PUBLISHED_MODELS`
@@ -48,7 +53,9 @@ export async function fetchPublished(name: string, options: DownloadOptions): Pr
   });
   const url = new URL(`${name}.pt`, options.base ?? PUBLISHED_BASE).href;
   const part = `${file}.part`;
-  await withLock(`${part}.lock`, async () => {
+  const waitMs = options.whenLocked === 'wait' ? MAX_WAIT_MS : 0;
+  await withLock(`${part}.lock`, waitMs, async () => {
+    if ((await stat(file).catch(() => undefined)) !== undefined) return;
     await downloadInParts(url, part, options);
     await checkArchive(part, url);
     await rename(part, file);

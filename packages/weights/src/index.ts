@@ -14,6 +14,7 @@ export { widened } from './maps/rearrange.js';
 export { describeModel, type ModelDescription, type ModelHints, requireOwnModel } from './model-description.js';
 export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
+export { cacheFolder, fetchPretrained, findPretrained, mirrorOf } from './pretrained.js';
 export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';
 export {
   countElements,

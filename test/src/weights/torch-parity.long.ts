@@ -27,9 +27,10 @@ test(
       ['slip.pt', 'open_clip', 'open_clip'],
       ['slip.pt', 'tower.pt', 'timm'],
       ['hf', 'hf.pt', 'torch'],
+      ['hf', 'hf-again', 'hugging-face'],
       ['hf', 'hf-tower.pt', 'timm'],
     ]) {
-      const heads = from === 'slip.pt' ? ['--vision-heads', '3'] : [];
+      const heads = from === 'slip.pt' ? ['--vision-heads', '3', '--text-heads', '1'] : [];
       const paths = [path.join(folder, from), path.join(folder, to)];
       await execute(process.execPath, [command, 'convert', ...paths, '--to', form, ...heads]);
     }

@@ -10,6 +10,7 @@ import { type Completion, createOnnxExecutor, type StepCollectives, type StepExe
 import { createRunMetrics, hiddenShare, type RunMetrics, renderReport } from '@slip/metrics';
 import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig } from '@slip/model/architecture';
+import { findPretrained } from '@slip/weights';
 import { prepareValidation, type Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
@@ -18,6 +19,7 @@ import { type CollectiveClock, createCollectiveClock, timedCollectives } from '.
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
+import { loadPretrained } from './pretrained.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
@@ -128,13 +130,21 @@ function threadsPerWorker(config: RunConfig, { localWorldSize, numCpus }: Worker
   return Math.max(1, numCpus ?? Math.floor(os.availableParallelism() / localWorldSize));
 }
 
-/** The run folder's newest valid checkpoint wins; `--resume` only matters where there is none yet. */
-async function restore({ config, log }: PretrainContext, state: TrainState, group: ProcessGroup) {
+/** The run folder's newest valid checkpoint wins; `--resume` and `--pretrained` only matter where there is none yet. */
+async function restore({ config, environment, log }: PretrainContext, state: TrainState, group: ProcessGroup) {
   const own = await findLatestCheckpoint(path.join(config.outputDir, 'checkpoints'), { log });
   const checkpoint = own ?? (config.resume === '' ? undefined : await openCheckpoint(config.resume, { verify: true }));
   if (checkpoint === undefined) {
-    if (config.evaluate)
-      throw new SlipError('checkpoint', `--evaluate needs a checkpoint: none in ${config.outputDir} and no --resume`);
+    if (config.pretrained !== '') {
+      const file = await findPretrained(config.pretrained, environment.cacheFolder);
+      await loadPretrained(file, modelOf(config), state, group.rank === 0 ? log : undefined);
+      if (group.rank === 0) log.info(`starting from the weights of ${file}`);
+    } else if (config.evaluate) {
+      throw new SlipError(
+        'checkpoint',
+        `--evaluate needs a checkpoint: none in ${config.outputDir}, no --resume and no --pretrained`,
+      );
+    }
     return undefined;
   }
   if (config.evaluate) await restoreModel(checkpoint, state);

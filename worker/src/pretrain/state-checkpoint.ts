@@ -50,6 +50,12 @@ export function stateFacts(state: TrainState, config: RunConfig, position: SaveP
 /** Fills `state` from a checkpoint. @throws SlipError `checkpoint` when it does not fit this model or run */
 export async function restoreTrainState(checkpoint: Checkpoint, state: TrainState, globalBatch: number): Promise<void> {
   const facts = checkpoint.state as unknown as CheckpointState;
+  if (!checkpoint.files.includes('optimizer')) {
+    throw new SlipError(
+      'checkpoint',
+      `${checkpoint.path} holds a model without optimizer state, so no run can continue from it; start one with --pretrained ${checkpoint.path}`,
+    );
+  }
   if (facts.globalBatch !== globalBatch) {
     throw new SlipError(
       'checkpoint',

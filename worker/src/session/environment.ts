@@ -1,5 +1,6 @@
 // What a worker is told by its agent, read from the environment once. The only place of the worker that reads it.
 import { SlipError } from '@slip/core';
+import { cacheFolder } from '@slip/weights';
 
 export interface WorkerEnvironment {
   readonly rank: number;
@@ -29,6 +30,8 @@ export interface WorkerEnvironment {
   readonly numCpus?: number;
   /** Python that has the wandb package, for `--wandb`. */
   readonly wandbPython: string;
+  /** Where downloaded weights are kept on this machine. */
+  readonly cacheFolder: string;
 }
 
 /** @throws SlipError `rendezvous` when the process was not started by slip-launch */
@@ -67,5 +70,6 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     heartbeatFd: count('SLIP_HEARTBEAT_FD'),
     ...(env.SLIP_NUM_CPUS === undefined ? {} : { numCpus: count('SLIP_NUM_CPUS') }),
     wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
+    cacheFolder: cacheFolder(env),
   };
 }

@@ -3,7 +3,7 @@
 import { SlipError } from '@slip/core';
 import { renamed, type StoredTensor } from '../stored-tensor.js';
 import type { Change, KeyMap, KeyRule } from './key-rules.js';
-import { joined, reshaped, transposed } from './rearrange.js';
+import { joined, reshaped, split, transposed } from './rearrange.js';
 
 export interface MappedTensors {
   readonly tensors: readonly StoredTensor[];
@@ -39,7 +39,6 @@ export function toOurs(file: string, map: KeyMap, tensors: readonly StoredTensor
 
 /**
  * Our tensors under their names; those that the format has no place for are left out and named.
- * @param map one whose rules name one tensor each
  */
 export function toTheirs(map: KeyMap, tensors: readonly StoredTensor[]): MappedTensors {
   const found: StoredTensor[] = [];
@@ -48,11 +47,20 @@ export function toTheirs(map: KeyMap, tensors: readonly StoredTensor[]): MappedT
     const hit = map.rules
       .map((rule) => ({ rule, parts: match(rule.ours, tensor.name) }))
       .find(({ parts }) => parts !== undefined);
-    if (hit?.parts === undefined || typeof hit.rule.theirs !== 'string') {
+    if (hit?.parts === undefined) {
       left.push({ name: tensor.name, why: `${map.title} has no place for it` });
       continue;
     }
-    found.push(changedBack(renamed(tensor, fill(hit.rule.theirs, hit.parts)), hit.rule.change));
+    const { theirs, change } = hit.rule;
+    const { parts } = hit;
+    if (typeof theirs === 'string') found.push(changedBack(renamed(tensor, fill(theirs, parts)), change));
+    else
+      found.push(
+        ...split(
+          tensor,
+          theirs.map((name) => fill(name, parts)),
+        ),
+      );
   }
   return { tensors: found, left };
 }

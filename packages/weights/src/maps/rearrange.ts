@@ -42,6 +42,21 @@ export function joined(name: string, parts: readonly StoredTensor[]): StoredTens
   };
 }
 
+/** Equal parts along the first axis; the inverse of `joined`. */
+export function split(tensor: StoredTensor, names: readonly string[]): StoredTensor[] {
+  const { shape, byteLength } = tensor;
+  const bytes = byteLength / names.length;
+  return names.map((name, part) => ({
+    ...tensor,
+    name,
+    shape: [shape[0] / names.length, ...shape.slice(1)],
+    byteLength: bytes,
+    async *chunks() {
+      yield (await readWhole(tensor)).subarray(part * bytes, (part + 1) * bytes);
+    },
+  }));
+}
+
 /** float16 and bfloat16 as float32, exactly; other types as they are. */
 export function widened(tensor: StoredTensor): StoredTensor {
   if (tensor.dtype !== 'F16' && tensor.dtype !== 'BF16') return tensor;

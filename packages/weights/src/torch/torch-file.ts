@@ -1,18 +1,12 @@
-// Opens a `.pt` file (PyTorch 1.6 and later, TorchScript archives too): the pickled object as data, and its tensors as
+// Opens a `.pt` file (zip archives of PyTorch 1.6 and later, TorchScript's too, and the form before): the pickled object as data, and its tensors as
 // places in the file. The file's pickle is never executed, and tensors are only read when they are asked for.
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { locateData, readZipDirectory, SlipError, type ZipArchive, type ZipEntry } from '@slip/core';
-import {
-  PickleInput,
-  type PickleValue,
-  TORCH_ELEMENT_BYTES,
-  type TorchTensor,
-  torchStorage,
-  unpickle,
-} from '@slip/pickle';
-import { countElements, type ElementType, readRange, type StoredTensor, tensorInFile } from '../stored-tensor.js';
-import { gatherStrided, isContiguous } from './strides.js';
+import { PickleInput, type PickleValue, type TorchTensor, torchStorage, unpickle } from '@slip/pickle';
+import { readRange, type StoredTensor } from '../stored-tensor.js';
+import { isLegacy, readLegacy } from './legacy-file.js';
+import { locateTensor } from './tensor-place.js';
 
 export interface TorchFile {
   readonly path: string;
@@ -25,23 +19,10 @@ export interface TorchFile {
   readonly sizeBytes: number;
   /** @throws SlipError `checkpoint` when the archive lacks or truncates its storage */
   tensor(name: string, tensor: TorchTensor): StoredTensor;
-  /** Reads every byte. Names the entries whose checksum differs, and how many there are in all. */
+  /** Reads every byte. Names the entries whose checksum differs, and how many there are in all: none in the old form. */
   checkSums(onBytes?: (bytes: number) => void): Promise<{ wrong: readonly string[]; entries: number }>;
   close(): Promise<void>;
 }
-
-const TYPES: Readonly<Record<string, ElementType>> = {
-  float64: 'F64',
-  float32: 'F32',
-  float16: 'F16',
-  bfloat16: 'BF16',
-  int64: 'I64',
-  int32: 'I32',
-  int16: 'I16',
-  int8: 'I8',
-  uint8: 'U8',
-  bool: 'BOOL',
-};
 
 /** Larger descriptions than this are no checkpoints: those of the largest models take a few MiB. */
 const MAX_PICKLE_BYTES = 512 << 20;
@@ -61,7 +42,7 @@ export async function openTorchFile(file: string): Promise<TorchFile> {
 
 async function readTorchFile(file: string, handle: FileHandle): Promise<TorchFile> {
   const { size } = await handle.stat();
-  await refuseOtherFormats(file, handle);
+  if (await startsAsLegacy(file, handle)) return openLegacy(file, handle, size);
   const archive: ZipArchive = { file, handle, bytes: size, errorCode: 'checkpoint' };
   const entries = await readZipDirectory(archive);
   const pickleEntry = entries.find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
@@ -84,8 +65,11 @@ async function readTorchFile(file: string, handle: FileHandle): Promise<TorchFil
     unknownNames: [...unknown].sort(),
     script: entries.some(({ name }) => name === `${root}/constants.pkl`),
     sizeBytes: size,
-    tensor: (name, tensor) =>
-      locateTensor(file, handle, name, tensor, places.get(`${root}/data/${tensor.storage.key}`)),
+    tensor(name, tensor) {
+      const place = places.get(`${root}/data/${tensor.storage.key}`);
+      const found = place === undefined ? undefined : { begin: place.begin, bytes: place.entry.sizeBytes };
+      return locateTensor(file, handle, name, tensor, found);
+    },
     async checkSums(onBytes) {
       const wrong: string[] = [];
       for (const { begin, entry } of places.values()) {
@@ -102,19 +86,29 @@ async function readTorchFile(file: string, handle: FileHandle): Promise<TorchFil
   };
 }
 
-async function refuseOtherFormats(file: string, handle: FileHandle): Promise<void> {
+async function openLegacy(file: string, handle: FileHandle, size: number): Promise<TorchFile> {
+  const unknown = new Set<string>();
+  const sizes = { file: size, limit: MAX_PICKLE_BYTES };
+  const { root, places } = await readLegacy(file, handle, sizes, (name) => unknown.add(name));
+  return {
+    path: file,
+    root,
+    unknownNames: [...unknown].sort(),
+    script: false,
+    sizeBytes: size,
+    tensor: (name, tensor) => locateTensor(file, handle, name, tensor, places.get(tensor.storage.key)),
+    checkSums: async () => ({ wrong: [], entries: 0 }),
+    close: () => handle.close(),
+  };
+}
+
+/** @throws SlipError `checkpoint` for a file that is in none of the two forms */
+async function startsAsLegacy(file: string, handle: FileHandle): Promise<boolean> {
   const start = Buffer.alloc(16);
   const { bytesRead } = await handle.read(start, 0, 16, 0);
   if (bytesRead === 0) throw new SlipError('checkpoint', `${file} is empty`);
-  if (start.readUInt32LE(0) === 0x04034b50) return;
-  // The number that torch.save wrote first until version 1.5: 0x1950a86a20f9469cfc6c.
-  if (start.includes(Buffer.from('6cfc9c46f9206aa85019', 'hex'))) {
-    throw new SlipError(
-      'checkpoint',
-      `${file} has PyTorch's format from before version 1.6, which is not read here; rewrite it once in Python with ` +
-        `torch.save(torch.load(path, map_location='cpu'), new_path)`,
-    );
-  }
+  if (start.readUInt32LE(0) === 0x04034b50) return false;
+  if (isLegacy(start)) return true;
   throw new SlipError(
     'checkpoint',
     `${file} is not a PyTorch file: it begins with ${start.subarray(0, Math.min(4, bytesRead)).toString('hex')} ` +
@@ -159,32 +153,4 @@ function readPickle(
     persistent: torchStorage,
     onUnknownGlobal: (name) => unknown.add(name),
   });
-}
-
-function locateTensor(
-  file: string,
-  handle: FileHandle,
-  name: string,
-  { storage, offset, shape, strides }: TorchTensor,
-  place: { begin: number; entry: ZipEntry } | undefined,
-): StoredTensor {
-  if (place === undefined) {
-    throw new SlipError('checkpoint', `${file} has no data for ${name} (storage ${storage.key}); it is damaged`);
-  }
-  const width = TORCH_ELEMENT_BYTES[storage.dtype];
-  if (place.entry.sizeBytes < storage.length * width) {
-    throw new SlipError(
-      'checkpoint',
-      `${file} has ${place.entry.sizeBytes} bytes for the ${storage.length} elements of ${storage.dtype} of ${name}`,
-    );
-  }
-  const description = { name, dtype: TYPES[storage.dtype], shape };
-  if (countElements(shape) > storage.length) {
-    throw new SlipError('checkpoint', `${name} in ${file} repeats its elements (an expanded view); save a copy of it`);
-  }
-  const begin = place.begin + offset * width;
-  if (isContiguous(shape, strides)) {
-    return tensorInFile(file, handle, description, begin, begin + countElements(shape) * width);
-  }
-  return gatherStrided(file, handle, description, begin, strides);
 }
