@@ -39,6 +39,9 @@ export const BENCH_COMM_FLAGS: readonly FlagDefinition[] = [
   flag('comm-encryption', 'string', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
     choices: ['auto', 'on', 'off'],
   }),
+  flag('comm-thread', 'string', 'auto', 'collectives run in a thread of their own; auto: as in training', {
+    choices: ['auto', 'on', 'off'],
+  }),
   flag('comm-timeout', 'number', 60, 'seconds to wait for another rank', { min: 0.1 }),
   flag('output-dir', 'string', '', 'folder for logs; a temporary one unless given'),
 ];
@@ -51,6 +54,7 @@ export interface BenchCommConfig {
   readonly json: boolean;
   readonly transport: 'shared' | 'zmq';
   readonly commEncryption: 'auto' | 'on' | 'off';
+  readonly commThread: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
   readonly outputDir: string;
 }
@@ -64,7 +68,9 @@ export function resolveBenchComm(flags: Readonly<Record<string, unknown>>): { co
       raw === undefined ? definition.default : checkValue(definition, raw, `--${definition.name}`);
   }
   const config = { ...values, sizes: parseSizes(String(values.sizes)) } as unknown as BenchCommConfig;
-  return { config, hash: createHash('sha256').update(JSON.stringify(config)).digest('hex') };
+  // What is printed, and where, is each node's own affair.
+  const { json: _json, outputDir: _outputDir, ...shared } = config;
+  return { config, hash: createHash('sha256').update(JSON.stringify(shared)).digest('hex') };
 }
 
 /** `1K:512M` doubles from size to size, `1K:512M:4` multiplies by 4, `64M` is one size. @throws SlipError `config` */
