@@ -3,7 +3,7 @@ import test from 'node:test';
 import { prepareKillSeries, samplePlaces } from './kill-series.js';
 import { temporaryFolder } from './launch-runs.js';
 
-const SAMPLE = 4;
+const SAMPLE = 3;
 /** Every day another sample, the same all day. */
 const SEED = Math.floor(Date.now() / 86_400_000);
 
