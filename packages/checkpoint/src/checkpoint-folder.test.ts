@@ -20,6 +20,7 @@ import {
   findLatestCheckpoint,
   type JsonObject,
   markBest,
+  markLatest,
   openCheckpoint,
   type SaveOptions,
   saveCheckpoint,
@@ -198,6 +199,16 @@ test('a path that is no checkpoint is an error that shows one', async (t) => {
     /is not a checkpoint folder \(such as/,
   );
   await assert.rejects(openCheckpoint(folder, { verify: false }), /cannot be used: COMMIT is missing/);
+});
+
+test('latest is put right where a save was cut off before it could be', async (t) => {
+  const folder = temporaryFolder(t);
+  await save(folder, 1);
+  await save(folder, 2);
+  await markLatest(folder, 1);
+  assert.equal(readlinkSync(path.join(folder, 'latest')), 'step-00000001');
+  await markLatest(folder, 2);
+  assert.equal(readlinkSync(path.join(folder, 'latest')), 'step-00000002');
 });
 
 test('where links are impossible, latest may be a file', async (t) => {

@@ -14,6 +14,7 @@ export {
   type CommittedSave,
   commitSave,
   markBest,
+  markLatest,
   saveFailure,
 } from './save-stages.js';
 export { countWriters, divideTensors, shardName } from './shard-plan.js';

@@ -90,6 +90,12 @@ export async function abandonSave(temporary: string): Promise<void> {
   await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
 }
 
+/** Points `latest` at the checkpoint of `step`: its save may have been cut off right before. Never fails. */
+export async function markLatest(folder: string, step: number): Promise<void> {
+  const name = stepName(step);
+  if ((await readPointer(folder, 'latest')) !== name) await setPointer(folder, 'latest', name).catch(() => undefined);
+}
+
 /**
  * Points `best` at the checkpoint of `step`, which retention then keeps until another one is the best.
  * @throws SlipError `checkpoint` when there is no such checkpoint

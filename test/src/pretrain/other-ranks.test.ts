@@ -6,10 +6,10 @@ import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFo
 
 /** Eight rows a micro-batch: 2+2+2+2, 4+4, 3+3+2 and 2+2+2+2 again. Six steps to an epoch, two micro-batches to a step. */
 const STAGES = [
-  { ranks: 4, untilStep: 3 },
-  { ranks: 2, untilStep: 5 },
-  { ranks: 3, untilStep: 8 },
-  { ranks: 4, untilStep: 10 },
+  { ranks: 4, untilStep: 2 },
+  { ranks: 2, untilStep: 4 },
+  { ranks: 3, untilStep: 7 },
+  { ranks: 4, untilStep: 8 },
 ];
 const STEPS = STAGES.at(-1)!.untilStep;
 /** Of the loss, relative. Rows are summed in another order, and batch norm over few rows magnifies it from step to step. */
@@ -18,7 +18,7 @@ const TOLERANCE = 1e-4;
 /** What makes the run the same run. */
 const SETTINGS = [
   ...['--batch-size', '2', '--update-freq', '2', '--epochs', '10', '--warmup-steps', '3', '--lr', '1e-3'],
-  ...['--model', 'SLIP_VITS16', ...TINY_MODEL, '--vision-width', '192', '--vision-heads', '3', '--print-freq', '1'],
+  ...['--model', 'SLIP_VITS16', ...TINY_MODEL, '--print-freq', '1'],
 ];
 
 test('4 to 2 to 3 to 4 ranks in mid-epoch: the losses of 4 ranks', async (context) => {
@@ -53,7 +53,7 @@ test('4 to 2 to 3 to 4 ranks in mid-epoch: the losses of 4 ranks', async (contex
   const errors = found.map(({ loss }, i) => Math.abs(loss - expected[i].loss) / expected[i].loss);
   context.diagnostic(`the loss differs by at most ${Math.max(...errors).toExponential(1)}`);
   assert.ok(Math.max(...errors) < TOLERANCE, `losses differ by ${errors.map((error) => error.toExponential(1))}`);
-  assert.deepEqual(errors.slice(0, STAGES[0].untilStep), [0, 0, 0], 'the same up to the first change');
+  assert.deepEqual(errors.slice(0, STAGES[0].untilStep), [0, 0], 'the same up to the first change');
 
   const otherRows = await launch([
     '--nproc',

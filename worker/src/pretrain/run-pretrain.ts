@@ -1,7 +1,7 @@
 // Builds everything a pre-training worker needs, in the order in which it can fail, runs it, and closes it again.
 import os from 'node:os';
 import path from 'node:path';
-import { findLatestCheckpoint, openCheckpoint } from '@slip/checkpoint';
+import { findLatestCheckpoint, markLatest, openCheckpoint } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
 import { describeRows, modelOf, type Plan, planPretrain, type RunConfig, rowsOfRanks, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
@@ -149,7 +149,10 @@ async function restore({ config, environment, log }: PretrainContext, state: Tra
   }
   if (config.evaluate) await restoreModel(checkpoint, state);
   else await restoreTrainState(checkpoint, state, config.rowsPerMicroBatch);
-  if (group.rank === 0) log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
+  if (group.rank === 0) {
+    if (own !== undefined) await markLatest(path.dirname(own.path), own.step);
+    log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
+  }
   return own;
 }
 
