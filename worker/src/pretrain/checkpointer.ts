@@ -36,8 +36,8 @@ export interface SavedRun {
 }
 
 /** A failure of any rank, as all are told of it. */
-interface Told {
-  readonly error?: { readonly code: SlipError['code']; readonly message: string };
+interface Failed {
+  readonly error: { readonly code: SlipError['code']; readonly message: string };
 }
 
 /** What a rank has written, and how long that took. */
@@ -143,7 +143,7 @@ export class Checkpointer {
     const { options, temporary } = underWay;
     const all = await this.group.allGatherObject(await settled(this.folder, options.step, underWay.share));
     this.underWay = undefined;
-    const failed = all.find((one): one is Required<Told> => 'error' in one);
+    const failed = all.find((one): one is Failed => 'error' in one);
     if (failed !== undefined) return this.giveUp(run, failed.error, isLast, temporary);
     const shares = all.filter((one): one is Share => 'written' in one);
     const shards = byFile(shares.flatMap(({ written }) => written));
@@ -213,12 +213,7 @@ export class Checkpointer {
     );
   }
 
-  private async giveUp(
-    run: SavedRun,
-    error: Required<Told>['error'],
-    isLast = false,
-    temporary?: string,
-  ): Promise<void> {
+  private async giveUp(run: SavedRun, error: Failed['error'], isLast = false, temporary?: string): Promise<void> {
     this.cost.take();
     if (temporary !== undefined && this.group.rank === 0) await abandonSave(temporary);
     if (isLast || run.config.onCheckpointError === 'stop') throw new SlipError(error.code, error.message);
@@ -227,13 +222,13 @@ export class Checkpointer {
   }
 
   /** Rank 0 works while the others wait; all have its result, or its failure. */
-  private async onFirstRank<T>(step: number, work: () => Promise<T>): Promise<{ value: T } | Required<Told>> {
+  private async onFirstRank<T>(step: number, work: () => Promise<T>): Promise<{ value: T } | Failed> {
     const outcome = this.group.rank === 0 ? await this.outcomeOf(step, work) : null;
     const [first] = await this.group.allGatherObject(outcome);
     return first!;
   }
 
-  private async outcomeOf<T>(step: number, work: () => Promise<T>): Promise<{ value: T } | Required<Told>> {
+  private async outcomeOf<T>(step: number, work: () => Promise<T>): Promise<{ value: T } | Failed> {
     try {
       return { value: await work() };
     } catch (error) {
@@ -267,7 +262,7 @@ function byFile(written: readonly WrittenShard[]): Record<string, ManifestShard[
   return shards;
 }
 
-async function settled(folder: string, step: number, share: Promise<Share>): Promise<Share | Required<Told>> {
+async function settled(folder: string, step: number, share: Promise<Share>): Promise<Share | Failed> {
   try {
     return await share;
   } catch (error) {
@@ -275,7 +270,7 @@ async function settled(folder: string, step: number, share: Promise<Share>): Pro
   }
 }
 
-async function described(folder: string, step: number, error: unknown): Promise<Required<Told>['error']> {
+async function described(folder: string, step: number, error: unknown): Promise<Failed['error']> {
   const { code, message } = await saveFailure(folder, step, error);
   return { code, message };
 }
