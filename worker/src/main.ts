@@ -1,5 +1,5 @@
 // A worker process: joins the run it was started for, runs its task, and leaves with a documented exit code.
-import { type BenchCommConfig, readBenchComm, readRunConfig } from '@slip/config';
+import { type AnyConfig, type BenchCommConfig, readBenchComm, readRunConfig } from '@slip/config';
 import { createLogger, type Logger, SlipError } from '@slip/core';
 import { joinRun, readWorkerEnvironment, type WorkerEnvironment, type WorkerSession } from './session/session.js';
 import { withGroup } from './session/with-group.js';
@@ -42,11 +42,19 @@ async function loadTask({ configFile }: WorkerEnvironment): Promise<void> {
 
 async function runTask(place: Place): Promise<'completed' | 'stopped'> {
   const { configFile } = place.environment;
-  const { config, hash } = await readRunConfig(configFile);
   const bench = await readBenchComm(configFile);
   if (bench !== undefined) return benchComm(place, bench);
-  const { runPretrain } = await import('./pretrain/run-pretrain.js');
-  return runPretrain({ config, configHash: hash, ...place });
+  const { config, hash } = await readRunConfig(configFile);
+  return train(place, config, hash);
+}
+
+async function train(place: Place, config: AnyConfig, configHash: string): Promise<'completed' | 'stopped'> {
+  switch (config.task) {
+    case undefined:
+      return (await import('./pretrain/run-pretrain.js')).runPretrain({ config, configHash, ...place });
+    default:
+      throw new SlipError('unsupported', `the task ${config.task} is not there yet`);
+  }
 }
 
 async function benchComm(place: Place, config: BenchCommConfig): Promise<'completed'> {

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { configKey, PRETRAIN_FLAGS } from './flags.js';
-import { describePlan, describeRows, planPretrain, rowsOfRanks } from './plan.js';
+import { describePlan, describeRows, planTraining, rowsOfRanks } from './plan.js';
 import { parseRecipe } from './recipe.js';
 import { modelOf, resolvePretrainConfig } from './run-config.js';
 import { continueRun, readRunConfig, writeRunConfig } from './run-folder.js';
@@ -108,7 +108,7 @@ test('the plan of the paper: SLIP on YFCC15M with 8 x 8 and batch 64', async () 
       launch: { numNodes: 8, nprocPerNode: 8 },
       cwd: root,
     });
-    const plan = planPretrain(config, 14_689_580);
+    const plan = planTraining(config, 14_689_580);
     assert.deepEqual(
       [plan.globalBatch, plan.stepsPerEpoch, plan.totalSteps, plan.warmupSteps],
       [4096, 3586, 89650, 3586],
@@ -119,14 +119,14 @@ test('the plan of the paper: SLIP on YFCC15M with 8 x 8 and batch 64', async () 
 
 test('left-over micro-batches are passed over; an epoch without a step is refused', async () => {
   const { config } = await resolve({ 'batch-size': 4, 'update-freq': 3, epochs: 2 });
-  const plan = planPretrain(config, 8 * 10 + 7);
+  const plan = planTraining(config, 8 * 10 + 7);
   assert.deepEqual([plan.batchesPerEpoch, plan.stepsPerEpoch, plan.leftOverBatches, plan.totalSteps], [10, 3, 1, 6]);
   assert.throws(
-    () => planPretrain(config, 8 * 2),
+    () => planTraining(config, 8 * 2),
     /an epoch has no step: 16 samples make 2 micro-batches of 8 rows \(2 x 4\)/,
   );
   const { config: long } = await resolve({ 'warmup-steps': 1000, 'batch-size': 4, epochs: 2 });
-  assert.throws(() => planPretrain(long, 80), /--warmup-steps 1000 is longer than the run of 20 steps/);
+  assert.throws(() => planTraining(long, 80), /--warmup-steps 1000 is longer than the run of 20 steps/);
 });
 
 test('a run folder takes the same run again, and refuses another', async (context) => {

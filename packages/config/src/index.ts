@@ -8,9 +8,20 @@ export {
   writeBenchComm,
 } from './bench-comm.js';
 export { commandLineOf } from './command-line.js';
+export {
+  type FinetuneConfig,
+  type FinetuneSizes,
+  finetuneSizes,
+  mixes,
+  resolveFinetuneConfig,
+} from './finetune-config.js';
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
-export { checkpointBytes, describePlan, describeRows, type Plan, planPretrain, rowsOfRanks } from './plan.js';
+export { initialLr, type LabelledDataConfig, type LinearConfig, resolveLinearConfig } from './linear-config.js';
+export { checkpointBytes, describePlan, describeRows, type Plan, planTraining, rowsOfRanks } from './plan.js';
 export { parseRecipe, readFlagFile, readRecipe } from './recipe.js';
-export { modelOf, type ResolvedConfig, type RunConfig, resolvePretrainConfig } from './run-config.js';
+export type { ResolvedConfig, TaskInput } from './resolve.js';
+export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js';
 export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
+export type { AnyConfig } from './tasks.js';
+export type { TaskName, TrainingConfig } from './training-config.js';
 export { checkValue } from './values.js';

@@ -2,6 +2,7 @@
 import { SlipError } from '@slip/core';
 import { countParameters, stateLayout } from '@slip/model/architecture';
 import { modelOf, type RunConfig } from './run-config.js';
+import type { TrainingConfig } from './training-config.js';
 
 export interface Plan {
   readonly worldSize: number;
@@ -18,7 +19,7 @@ export interface Plan {
 }
 
 /** Rows of a micro-batch on each rank: they differ by at most one, and the first ranks have more. Pure. */
-export function rowsOfRanks({ rowsPerMicroBatch: rows, numNodes, nprocPerNode }: RunConfig): number[] {
+export function rowsOfRanks({ rowsPerMicroBatch: rows, numNodes, nprocPerNode }: TrainingConfig): number[] {
   const worldSize = numNodes * nprocPerNode;
   return Array.from({ length: worldSize }, (_, rank) => Math.ceil((rows - rank) / worldSize));
 }
@@ -30,14 +31,21 @@ export function describeRows(rows: readonly number[]): string {
   return most === least ? `${rows.length} x ${most}` : `${many} x ${most} + ${rows.length - many} x ${least}`;
 }
 
-/** @throws SlipError `config` when an epoch has no step, naming the numbers and flags */
-export function planPretrain(config: RunConfig, datasetSize: number): Plan {
+/** What the number of steps depends on; a task without warm-up has none of its settings. */
+export type StepSettings = TrainingConfig & Partial<Pick<RunConfig, 'warmupSteps' | 'warmupEpochs'>>;
+
+/**
+ * @param keepLast a micro-batch at the end of an epoch that is not full counts too
+ * @throws SlipError `config` when an epoch has no step, naming the numbers and flags
+ */
+export function planTraining(config: StepSettings, datasetSize: number, keepLast = false): Plan {
   const worldSize = config.numNodes * config.nprocPerNode;
   const rows = config.rowsPerMicroBatch;
+  const whole = keepLast ? Math.ceil : Math.floor;
   const batchesPerEpoch =
     config.sampler === 'torch'
-      ? Math.floor(Math.ceil(datasetSize / worldSize) / (rows / worldSize))
-      : Math.floor(datasetSize / rows);
+      ? whole(Math.ceil(datasetSize / worldSize) / (rows / worldSize))
+      : whole(datasetSize / rows);
   const stepsPerEpoch = Math.floor(batchesPerEpoch / config.updateFreq);
   if (stepsPerEpoch === 0) {
     throw new SlipError(
@@ -47,9 +55,10 @@ export function planPretrain(config: RunConfig, datasetSize: number): Plan {
     );
   }
   const totalSteps = config.epochs * stepsPerEpoch;
-  const warmupSteps = config.warmupSteps > 0 ? config.warmupSteps : config.warmupEpochs * stepsPerEpoch;
+  const { warmupSteps: givenSteps = 0, warmupEpochs = 0 } = config;
+  const warmupSteps = givenSteps > 0 ? givenSteps : warmupEpochs * stepsPerEpoch;
   if (warmupSteps > totalSteps) {
-    throw new SlipError('config', `--warmup-steps ${warmupSteps} is longer than the run of ${totalSteps} steps`);
+    throw new SlipError('config', `--warmup-steps ${givenSteps} is longer than the run of ${totalSteps} steps`);
   }
   return {
     worldSize,
@@ -90,7 +99,7 @@ export function describePlan(config: RunConfig, dataset?: { readonly size: numbe
     ]);
     return table(rows);
   }
-  const plan = planPretrain(config, dataset.size);
+  const plan = planTraining(config, dataset.size);
   rows.push(
     ['dataset', `${config.dataset}, ${thousands(dataset.size)} samples (${dataset.source})`],
     [

@@ -11,11 +11,16 @@ const RECIPE_FOLDER = fileURLToPath(new URL('../../../configs', import.meta.url)
 
 /**
  * @param recipe a file, or the name of one in `configs/`
+ * @param flags those of the task
  * @returns checked values by flag name
  * @throws SlipError `config` naming file, line and key
  */
-export function readRecipe(recipe: string, cwd: string): Promise<Record<string, unknown>> {
-  return readFlagFile(recipe, { flag: 'recipe', folder: RECIPE_FOLDER, shownFolder: 'configs/', cwd }, PRETRAIN_FLAGS);
+export function readRecipe(
+  recipe: string,
+  cwd: string,
+  flags: readonly FlagDefinition[],
+): Promise<Record<string, unknown>> {
+  return readFlagFile(recipe, { flag: 'recipe', folder: RECIPE_FOLDER, shownFolder: 'configs/', cwd }, flags);
 }
 
 /**
@@ -71,7 +76,7 @@ export function parseRecipe(
 }
 
 /** Hyphens or underscores. */
-export function flagNamed(name: string, flags: readonly FlagDefinition[] = PRETRAIN_FLAGS): FlagDefinition | undefined {
+export function flagNamed(name: string, flags: readonly FlagDefinition[]): FlagDefinition | undefined {
   const kebab = name.replaceAll('_', '-');
   return flags.find((flag) => flag.name === kebab || flag.alias?.includes(kebab) === true);
 }

@@ -5,32 +5,39 @@ import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { hashConfig, identityOf } from './identity.js';
 import { describeRows, type Plan, rowsOfRanks } from './plan.js';
-import { checkTogether, type ResolvedConfig, type RunConfig } from './run-config.js';
+import type { ResolvedConfig } from './resolve.js';
+import { type AnyConfig, flagsOf } from './tasks.js';
+import { checkTraining, type TrainingConfig } from './training-config.js';
 
 /**
  * A run keeps its micro-batches: started again with the same `--batch-size` on another number of ranks, it has the rows that
  * its folder says, spread over these ranks. Anything else is left as it is, a given `--rows-per-micro-batch` too.
  * @throws SlipError `config` when they cannot be spread; `data` when the folder cannot be read
  */
-export async function continueRun(resolved: ResolvedConfig): Promise<ResolvedConfig> {
+export async function continueRun<C extends TrainingConfig>(resolved: ResolvedConfig<C>): Promise<ResolvedConfig<C>> {
   const { config, rowsAreGiven } = resolved;
   const earlier = (await readIfThere(path.join(config.outputDir, 'config.json')))?.config;
   const rows = earlier?.rowsPerMicroBatch;
-  const ranksOf = ({ numNodes, nprocPerNode }: RunConfig) => numNodes * nprocPerNode;
+  const ranksOf = ({ numNodes, nprocPerNode }: TrainingConfig) => numNodes * nprocPerNode;
   const isSpreadAnew =
     rows !== undefined && rows !== config.rowsPerMicroBatch && !rowsAreGiven && earlier?.batchSize === config.batchSize;
   if (!isSpreadAnew) return resolved;
   const continued = { ...config, rowsPerMicroBatch: rows };
-  checkTogether(continued);
+  checkTraining(continued);
   const notice = `the run keeps its ${rows} rows per micro-batch: ${describeRows(rowsOfRanks(continued))} on ${ranksOf(config)} workers`;
-  return { ...resolved, config: continued, hash: hashConfig(continued), notices: [...resolved.notices, notice] };
+  return {
+    ...resolved,
+    config: continued,
+    hash: hashConfig(continued, flagsOf(config.task)),
+    notices: [...resolved.notices, notice],
+  };
 }
 
 /**
  * Writes the configuration, or leaves an equal one.
  * @throws SlipError `config` when the folder holds another run, listing what differs; `data` when it cannot be written
  */
-export async function writeRunConfig(config: RunConfig, hash: string): Promise<void> {
+export async function writeRunConfig(config: TrainingConfig, hash: string): Promise<void> {
   const file = path.join(config.outputDir, 'config.json');
   const earlier = await readIfThere(file);
   if (earlier !== undefined && earlier.hash !== hash) throw anotherRun(file, earlier.config, config);
@@ -45,7 +52,7 @@ export async function writeRunConfig(config: RunConfig, hash: string): Promise<v
 }
 
 /** @throws SlipError `config` when the file is missing or damaged */
-export async function readRunConfig(file: string): Promise<{ config: RunConfig; hash: string }> {
+export async function readRunConfig(file: string): Promise<{ config: AnyConfig; hash: string }> {
   const found = await readIfThere(file);
   if (found === undefined) throw new SlipError('config', `${file} is missing; slip-launch writes it`);
   return found;
@@ -68,7 +75,7 @@ export async function readPlan(runFolder: string): Promise<Plan | undefined> {
   }
 }
 
-async function readIfThere(file: string): Promise<{ config: RunConfig; hash: string } | undefined> {
+async function readIfThere(file: string): Promise<{ config: AnyConfig; hash: string } | undefined> {
   let source: string;
   try {
     source = await readFile(file, 'utf8');
@@ -79,7 +86,7 @@ async function readIfThere(file: string): Promise<{ config: RunConfig; hash: str
     });
   }
   try {
-    const { config, hash } = JSON.parse(source) as { config?: RunConfig; hash?: string };
+    const { config, hash } = JSON.parse(source) as { config?: AnyConfig; hash?: string };
     if (config !== undefined && hash !== undefined) return withRows(config, hash);
   } catch {
     // Told below.
@@ -88,14 +95,14 @@ async function readIfThere(file: string): Promise<{ config: RunConfig; hash: str
 }
 
 /** Folders from before `rowsPerMicroBatch` had as many rows on every rank, and a hash of other settings. */
-function withRows(config: RunConfig, hash: string): { config: RunConfig; hash: string } {
+function withRows(config: AnyConfig, hash: string): { config: AnyConfig; hash: string } {
   if (config.rowsPerMicroBatch !== undefined) return { config, hash };
   const upgraded = { ...config, rowsPerMicroBatch: config.batchSize * config.numNodes * config.nprocPerNode };
-  return { config: upgraded, hash: hashConfig(upgraded) };
+  return { config: upgraded, hash: hashConfig(upgraded, flagsOf(config.task)) };
 }
 
-function anotherRun(file: string, earlier: RunConfig, now: RunConfig): SlipError {
-  const [before, after] = [identityOf(earlier), identityOf(now)];
+function anotherRun(file: string, earlier: TrainingConfig, now: TrainingConfig): SlipError {
+  const [before, after] = [earlier, now].map((config) => identityOf(config, flagsOf(config.task)));
   const differences = Object.keys({ ...before, ...after })
     .filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
     .map((key) => `${key} ${JSON.stringify(before[key])} -> ${JSON.stringify(after[key])}`);

@@ -36,7 +36,7 @@ test('every step, validation and epoch is one line with its kind, step and time'
   assert.equal(lines[5].acc1, 7.5);
 });
 
-const LOG_KEYS: Readonly<Record<Family, string[]>> = {
+const LOG_KEYS: Readonly<Record<'CLIP' | 'SLIP' | 'SIMCLR', string[]>> = {
   CLIP: [
     'train_loss',
     'train_clip_loss',

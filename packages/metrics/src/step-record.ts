@@ -1,7 +1,7 @@
 // What a run reports: one record a step, one a validation, one an epoch. Types and the metrics of each family, no output.
 
-/** Model families of the reference; each has metrics of its own. */
-export type Family = 'CLIP' | 'SIMCLR' | 'SLIP';
+/** What is trained: the model families of the reference, and its two evaluations that train; each has metrics of its own. */
+export type Family = 'CLIP' | 'SIMCLR' | 'SLIP' | 'LINEAR' | 'FINETUNE';
 
 export interface StepRecord {
   /** Optimizer steps applied, this one included: from 1. */
@@ -13,6 +13,9 @@ export interface StepRecord {
   readonly lr: number;
   /** Whole loss, not divided by the number of accumulated micro-batches. */
   readonly loss: number;
+  /** Percent, of a classifier on its training views. */
+  readonly acc1?: number;
+  readonly acc5?: number;
   readonly clip_loss?: number;
   /** Percent. */
   readonly clip_acc?: number;
@@ -54,11 +57,13 @@ export interface CheckpointRecord {
   readonly writeMs: number;
 }
 
-export type LossMetric = 'loss' | 'clip_loss' | 'ssl_loss' | 'clip_acc' | 'ssl_acc';
+export type LossMetric = 'loss' | 'acc1' | 'acc5' | 'clip_loss' | 'ssl_loss' | 'clip_acc' | 'ssl_acc';
 
 /** Metrics of a family in the reference's order. */
 export const FAMILY_METRICS: Readonly<Record<Family, readonly LossMetric[]>> = {
   CLIP: ['loss', 'clip_loss', 'clip_acc'],
   SIMCLR: ['loss', 'ssl_loss', 'ssl_acc'],
   SLIP: ['loss', 'clip_loss', 'ssl_loss', 'clip_acc', 'ssl_acc'],
+  LINEAR: ['acc1', 'acc5', 'loss'],
+  FINETUNE: ['loss', 'acc1'],
 };

@@ -1,10 +1,16 @@
 // SLIP, CLIP and SimCLR: towers, losses, initialisation, optimizer. Sizes and names alone are in ./architecture.
 export { imageFeatureStep, textFeatureStep } from './feature-steps.js';
-export { initialiseBuffers, initialiseParameters } from './initialise.js';
+export {
+  initialiseBuffers,
+  initialiseBuffersOf,
+  initialiseParameters,
+  initialiseParametersOf,
+} from './initialise.js';
 export { type ContrastiveLoss, clipLoss, type Gather, type RowPlacement } from './losses/clip-loss.js';
 export { simclrLoss } from './losses/simclr-loss.js';
 export { type AdamWArenas, type AdamWHyper, adamW, decayRuns } from './optimizer/adamw.js';
 export { clampLogitScale } from './optimizer/logit-scale.js';
 export { lrSchedule, type ScheduleOptions } from './optimizer/lr-schedule.js';
+export { type SgdArenas, type SgdHyper, sgd } from './optimizer/sgd.js';
 export { updateRunningStatistics } from './running-statistics.js';
 export { type TrainStepOptions, trainStep } from './train-step.js';

@@ -2,11 +2,19 @@
 // name). The reference's own random numbers are not reproduced (they depend on its CPU).
 import { RandomStream } from '@slip/core';
 import type { ModelConfig } from './models.js';
-import { type Initialisation, stateLayout } from './state-layout.js';
+import { type Initialisation, type StateLayout, stateLayout } from './state-layout.js';
 
 /** @param into the parameter arena to fill; a new one without it. @returns it */
 export function initialiseParameters(model: ModelConfig, seed: number, into?: Float32Array): Float32Array {
-  const { entries, parameterCount } = stateLayout(model);
+  return initialiseParametersOf(stateLayout(model), seed, into);
+}
+
+/** The same for any layout. */
+export function initialiseParametersOf(
+  { entries, parameterCount }: StateLayout,
+  seed: number,
+  into?: Float32Array,
+): Float32Array {
   const arena = into ?? new Float32Array(parameterCount);
   for (const { name, kind, offset, size, initial } of entries) {
     if (kind === 'param') fill(arena.subarray(offset, offset + size), initial, new RandomStream(seed, 'init', name));
@@ -16,7 +24,11 @@ export function initialiseParameters(model: ModelConfig, seed: number, into?: Fl
 
 /** The buffer arena of a fresh model: running means 0, running variances 1. */
 export function initialiseBuffers(model: ModelConfig): Float32Array {
-  const { entries, bufferCount } = stateLayout(model);
+  return initialiseBuffersOf(stateLayout(model));
+}
+
+/** The same for any layout; buffers without a constant stay 0 until something is loaded into them. */
+export function initialiseBuffersOf({ entries, bufferCount }: StateLayout): Float32Array {
   const arena = new Float32Array(bufferCount);
   for (const { kind, dtype, offset, size, initial } of entries) {
     if (kind === 'buffer' && dtype === 'float32' && initial.kind === 'constant') {

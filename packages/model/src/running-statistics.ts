@@ -21,7 +21,7 @@ export function updateRunningStatistics(
   const unbias = options.globalRows / Math.max(1, options.globalRows - 1);
   let found = false;
   for (const { name, kind, dtype, offset, size } of entries) {
-    if (kind !== 'buffer' || dtype !== 'float32') continue;
+    if (kind !== 'buffer' || dtype !== 'float32' || !/\.running_(mean|var)$/.test(name)) continue;
     found = true;
     const isVariance = name.endsWith('.running_var');
     const module = name.slice(0, name.lastIndexOf('.'));

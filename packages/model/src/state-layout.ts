@@ -17,6 +17,8 @@ export interface TensorEntry {
   readonly dtype: 'float32' | 'int64';
   /** Whether weight decay applies (reference 4.1). */
   readonly decay: boolean;
+  /** Factor of the learning rate; 1 where it is absent. */
+  readonly lrScale?: number;
   readonly size: number;
   /** First element in the parameter arena or the buffer arena; 0 for int64 counters, which live in neither. */
   readonly offset: number;
@@ -31,18 +33,26 @@ export interface StateLayout {
   readonly bufferCount: number;
 }
 
-type Declaration = Pick<TensorEntry, 'name' | 'shape' | 'initial'> & Partial<Pick<TensorEntry, 'kind' | 'dtype'>>;
+/** A tensor before it has a place. `decay` follows the rule of pre-training unless given. */
+export type Declaration = Pick<TensorEntry, 'name' | 'shape' | 'initial'> &
+  Partial<Pick<TensorEntry, 'kind' | 'dtype' | 'decay' | 'lrScale'>>;
 
 export function stateLayout(model: ModelConfig): StateLayout {
+  return layOut(declare(model));
+}
+
+/** Gives every declared tensor its place, in the order given. */
+export function layOut(declarations: readonly Declaration[]): StateLayout {
   let parameterCount = 0;
   let bufferCount = 0;
-  const entries = declare(model).map((declared): TensorEntry => {
-    const { name, shape, initial, kind = 'param', dtype = 'float32' } = declared;
+  const entries = declarations.map((declared): TensorEntry => {
+    const { name, shape, initial, kind = 'param', dtype = 'float32', lrScale } = declared;
     const size = shape.reduce((product, length) => product * length, 1);
     const offset = dtype === 'int64' ? 0 : kind === 'param' ? parameterCount : bufferCount;
     if (kind === 'param') parameterCount += size;
     else if (dtype === 'float32') bufferCount += size;
-    return { name, shape, kind, dtype, decay: kind === 'param' && decays(name, shape), size, offset, initial };
+    const decay = kind === 'param' && (declared.decay ?? decays(name, shape));
+    return { name, shape, kind, dtype, decay, size, offset, initial, ...(lrScale === undefined ? {} : { lrScale }) };
   });
   return { entries, parameterCount, bufferCount };
 }
@@ -74,7 +84,8 @@ function projections(visionWidth: number, text: TextConfig, embedDim: number): D
   ];
 }
 
-function visionTransformer(config: VisionTransformerConfig): Declaration[] {
+/** The tensors of a tower, under `visual.`. */
+export function visionTransformer(config: VisionTransformerConfig): Declaration[] {
   const { imageSize, patchSize, width, depth, preNorm, patchBias } = config;
   const numTokens = (imageSize / patchSize) ** 2 + 1;
   const patchBound = uniform(3 * patchSize * patchSize);

@@ -20,7 +20,7 @@ import {
   type WrittenShard,
 } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
-import type { Plan, RunConfig } from '@slip/config';
+import type { Plan, TrainingConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import type { RunMetrics } from '@slip/metrics';
 import { isSaveDue, SaveCost } from './save-cadence.js';
@@ -29,7 +29,7 @@ import { stateFacts, stateTensors } from './state-checkpoint.js';
 import type { TrainState } from './train-state.js';
 
 export interface SavedRun {
-  readonly config: RunConfig;
+  readonly config: TrainingConfig;
   readonly plan: Plan;
   readonly state: TrainState;
   readonly metrics: RunMetrics;

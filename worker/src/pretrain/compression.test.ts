@@ -8,9 +8,11 @@ import { RandomStream, silentLogger } from '@slip/core';
 import type { TrainBatch, TrainLoader } from '@slip/data';
 import { createOnnxExecutor } from '@slip/engine';
 import { trainStep } from '@slip/model';
-import { resolveModel } from '@slip/model/architecture';
+import { resolveModel, stateLayout } from '@slip/model/architecture';
 import { createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { feedViews } from './feed-views.js';
 import { createGradientWire } from './gradient-wire.js';
+import { adamWOptimizer } from './optimizer.js';
 import { createTrainState, tensorView } from './train-state.js';
 import { runTrainStep } from './train-step.js';
 
@@ -71,7 +73,7 @@ async function trainOn(group: ProcessGroup, flags: Record<string, unknown>): Pro
     launch: { numNodes: 1, nprocPerNode: WORLD },
     cwd: process.cwd(),
   });
-  const state = await createTrainState(model, 0, group);
+  const state = await createTrainState(stateLayout(model), 0, group);
   const clock = createCollectiveClock();
   const step = trainStep(model, {
     ...{ rows: new Array(WORLD).fill(ROWS), rank: group.rank, gather: 'full', sslScale: 1, sslTemp: 0.1 },
@@ -88,12 +90,15 @@ async function trainOn(group: ProcessGroup, flags: Record<string, unknown>): Pro
     collectives: timedCollectives(group, clock),
   });
   const gradientWire = await createGradientWire(config, state, group, silentLogger);
-  const lanes = [{ executor, loader: loaderOf(group.rank), microGrads: state.grads, grads: state.grads }];
+  const { grads } = state;
+  const feed = (batch: TrainBatch) => feedViews(executor, batch);
+  const lanes = [{ executor, loader: loaderOf(group.rank), feed, microGrads: grads, grads }];
   const parts = {
     config,
     state,
     lanes,
     metricNames: ['loss'],
+    optimizer: adamWOptimizer({ betas: config.betas, eps: config.eps, weightDecay: config.wd }),
     group,
     clock,
     gradientWire,

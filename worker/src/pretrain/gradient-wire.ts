@@ -1,6 +1,6 @@
 // From `--compress` to how gradients travel.
 import type { ProcessGroup } from '@slip/comms';
-import type { RunConfig } from '@slip/config';
+import type { TrainingConfig } from '@slip/config';
 import type { Logger } from '@slip/core';
 import { PowerSgd } from './powersgd.js';
 import type { GradientWire } from './sharded-optimizer.js';
@@ -10,7 +10,7 @@ const HALVES = { none: 'float32', bf16: 'bfloat16', fp16: 'float16' } as const;
 
 /** Collective. */
 export async function createGradientWire(
-  config: RunConfig,
+  config: TrainingConfig,
   state: TrainState,
   group: ProcessGroup,
   log: Logger,

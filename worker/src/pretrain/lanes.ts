@@ -3,17 +3,22 @@
 // added in the same order on any number of ranks.
 import { sumTree } from '@slip/comms';
 import { SlipError } from '@slip/core';
-import type { TrainLoader } from '@slip/data';
+import type { TrainBatch, TrainLoader } from '@slip/data';
 import type { StepCollectives, StepExecutor } from '@slip/engine';
 
 export interface Lane {
   readonly executor: StepExecutor;
   readonly loader: TrainLoader;
+  /** Writes a micro-batch, and whatever else belongs to it, into the inputs of the step. */
+  readonly feed: Feed;
   /** Where the executor writes the gradients of one micro-batch. */
   readonly microGrads: Float32Array;
   /** Their sum over micro-batches; the same memory where there is only one micro-batch. */
   readonly grads: Float32Array;
 }
+
+/** @param place steps applied so far, and the micro-batch within this one */
+export type Feed = (batch: TrainBatch, place: { readonly step: number; readonly micro: number }) => void;
 
 /** Virtual ranks of a world, and which of them this rank runs. */
 export interface LanePlan {

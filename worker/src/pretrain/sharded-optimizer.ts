@@ -1,9 +1,10 @@
 // The optimizer, sharded over the ranks (ZeRO, stage 1: Rajbhandari et al. 2020): each rank sums its shard of the gradients,
-// updates its shard of the parameters, and everybody gets all of them, bucket by bucket. The arithmetic is the model's (adamW).
+// updates its shard of the parameters, and everybody gets all of them, bucket by bucket. The arithmetic is that of optimizer.ts.
 import type { ProcessGroup, WireType } from '@slip/comms';
-import { type AdamWHyper, adamW, clampLogitScale } from '@slip/model';
+import { clampLogitScale } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import { shardOf } from './gradient-buckets.js';
+import type { OptimizerUpdate } from './optimizer.js';
 import type { PowerSgd } from './powersgd.js';
 import { type TrainState, tensorView } from './train-state.js';
 
@@ -69,8 +70,8 @@ function reduceShards({ grads, buckets }: TrainState, group: ProcessGroup, wire:
 }
 
 /**
- * One update on all ranks. `hyper.gradScale` turns sums over ranks and micro-batches into means.
- * The parameters of a bucket are gathered while the next one is updated.
+ * One update on all ranks. The parameters of a bucket are gathered while the next one is updated.
+ * @param update of a range of the arenas, whose gradients are sums over ranks and micro-batches
  * @param reduction what is already being summed
  * @returns time spent in arithmetic, ms; that spent in collectives is on the clock
  */
@@ -78,7 +79,7 @@ export async function updateParameters(
   state: TrainState,
   group: ProcessGroup,
   clock: CollectiveClock,
-  hyper: AdamWHyper,
+  update: OptimizerUpdate,
   reduction: GradientReduction = reduceGradients(state, group),
 ): Promise<number> {
   const { params, entries, buckets } = state;
@@ -91,7 +92,7 @@ export async function updateParameters(
     updateMs += compressionMs;
     const startedAt = performance.now();
     const own = shardOf(bucket, group.rank);
-    adamW(state, entries, hyper, own);
+    update(own);
     if (logitScale !== undefined && own.start <= logitScale.offset && logitScale.offset < own.end) {
       clampLogitScale(tensorView(state, params, 'logit_scale'));
     }
@@ -105,7 +106,7 @@ export async function updateParameters(
 
 /** Makes the moments of all shards valid on every machine, for saving. */
 export async function gatherMoments(state: TrainState, group: ProcessGroup): Promise<void> {
-  for (const moments of [state.expAvg, state.expAvgSq]) {
+  for (const moments of Object.values(state.moments)) {
     for (const i of state.buckets.keys()) await gatherBucket(moments, state, i, group);
   }
 }

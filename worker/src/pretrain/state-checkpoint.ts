@@ -1,7 +1,7 @@
 // Between the arenas of a run and a checkpoint folder: which tensors, which facts, and what must agree on the way back.
 
 import type { Checkpoint, JsonObject, NamedTensor } from '@slip/checkpoint';
-import type { RunConfig } from '@slip/config';
+import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import type { TensorEntry } from '@slip/model/architecture';
 import type { TrainState } from './train-state.js';
@@ -32,7 +32,7 @@ export function stateTensors(state: TrainState): Record<string, NamedTensor[]> {
 }
 
 /** What a run continues from beside the tensors. */
-export function stateFacts(state: TrainState, config: RunConfig, position: SavePosition): JsonObject {
+export function stateFacts(state: TrainState, config: TrainingConfig, position: SavePosition): JsonObject {
   const facts: CheckpointState = {
     step: state.step,
     epoch: position.epoch,
@@ -123,15 +123,14 @@ function modelTensors(state: TrainState): NamedTensor[] {
 function momentTensors(state: TrainState): NamedTensor[] {
   return state.entries
     .filter((entry) => entry.kind === 'param')
-    .flatMap((entry) => [
-      { name: `exp_avg/${entry.name}`, dtype: 'F32' as const, shape: entry.shape, data: view(state.expAvg, entry) },
-      {
-        name: `exp_avg_sq/${entry.name}`,
+    .flatMap((entry) =>
+      Object.entries(state.moments).map(([moment, arena]) => ({
+        name: `${moment}/${entry.name}`,
         dtype: 'F32' as const,
         shape: entry.shape,
-        data: view(state.expAvgSq, entry),
-      },
-    ]);
+        data: view(arena, entry),
+      })),
+    );
 }
 
 function view(arena: Float32Array, entry: TensorEntry): Float32Array {

@@ -2,8 +2,8 @@
 // Not how it changes (train-step.ts) nor how it is stored (state-checkpoint.ts).
 import { crc32 } from 'node:zlib';
 import type { ProcessGroup } from '@slip/comms';
-import { initialiseBuffers, initialiseParameters } from '@slip/model';
-import { type ModelConfig, stateLayout, type TensorEntry } from '@slip/model/architecture';
+import { initialiseBuffersOf, initialiseParametersOf } from '@slip/model';
+import type { StateLayout, TensorEntry } from '@slip/model/architecture';
 import { type Bucket, wholeBucket } from './gradient-buckets.js';
 
 export interface TrainState {
@@ -12,9 +12,11 @@ export interface TrainState {
   readonly params: Float32Array;
   /** Gradients summed over micro-batches, laid out like `params`; after the reduction, the own shard is summed over ranks. */
   readonly grads: Float32Array;
-  /** Moments, laid out like `params` and one for all ranks of a machine; between saves only the shards of its ranks are valid. */
-  readonly expAvg: Float32Array;
-  readonly expAvgSq: Float32Array;
+  /**
+   * Of the optimizer, by the name that PyTorch gives them: laid out like `params` and one for all ranks of a machine; between
+   * saves only the shards of its ranks are valid.
+   */
+  readonly moments: Readonly<Record<string, Float32Array>>;
   /** How reductions and the optimizer cut the arenas; one bucket with everything where nothing is sent early. */
   buckets: readonly Bucket[];
   /** Running means and variances of the batch norms. */
@@ -27,24 +29,33 @@ export interface TrainState {
   bestAcc1: number;
 }
 
-/** A fresh state: the reference's initialisation, a pure function of `seed`, so every rank builds the same one. Collective. */
-export async function createTrainState(model: ModelConfig, seed: number, group: ProcessGroup): Promise<TrainState> {
-  const layout = stateLayout(model);
+/** Running averages of gradients and of their squares. */
+export const ADAMW_MOMENTS: readonly string[] = ['exp_avg', 'exp_avg_sq'];
+
+/**
+ * A fresh state: the layout's initialisation, a pure function of `seed`, so every rank builds the same one. Collective.
+ * @param momentNames what the optimizer keeps for each parameter
+ */
+export async function createTrainState(
+  layout: StateLayout,
+  seed: number,
+  group: ProcessGroup,
+  momentNames: readonly string[] = ADAMW_MOMENTS,
+): Promise<TrainState> {
   const params = await group.allocate(layout.parameterCount, 'common');
   const grads = await group.allocate(layout.parameterCount);
-  const expAvg = await group.allocate(layout.parameterCount, 'common');
-  const expAvgSq = await group.allocate(layout.parameterCount, 'common');
+  const moments: Record<string, Float32Array> = {};
+  for (const name of momentNames) moments[name] = await group.allocate(layout.parameterCount, 'common');
   // Ranks that share the memory write the same bits.
-  params.set(initialiseParameters(model, seed));
+  params.set(initialiseParametersOf(layout, seed));
   await group.barrier();
   return {
     entries: layout.entries,
     params,
     grads,
-    expAvg,
-    expAvgSq,
+    moments,
     buckets: [wholeBucket(layout.entries, group.worldSize)],
-    buffers: initialiseBuffers(model),
+    buffers: initialiseBuffersOf(layout),
     batchesTracked: 0,
     step: 0,
     bestAcc1: 0,
@@ -60,7 +71,7 @@ export function tensorView(state: TrainState, arena: Float32Array, name: string)
 
 /** A checksum of everything that must be equal on all ranks; compared before the first step. */
 export function stateChecksum(state: TrainState): string {
-  const sums = [state.params, state.expAvg, state.expAvgSq, state.buffers].map((arena) =>
+  const sums = [state.params, ...Object.values(state.moments), state.buffers].map((arena) =>
     crc32(new Uint8Array(arena.buffer, arena.byteOffset, arena.byteLength)).toString(16),
   );
   return [...sums, state.batchesTracked, state.step].join('-');

@@ -2,13 +2,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createSoloGroup } from '@slip/comms';
-import { resolvePretrainConfig } from '@slip/config';
+import { type RunConfig, resolvePretrainConfig } from '@slip/config';
 import { RandomStream } from '@slip/core';
 import type { TrainBatch, TrainLoader } from '@slip/data';
-import { createOnnxExecutor } from '@slip/engine';
+import { createOnnxExecutor, type StepExecutor } from '@slip/engine';
 import { adamW, trainStep } from '@slip/model';
-import { resolveModel } from '@slip/model/architecture';
+import { resolveModel, stateLayout } from '@slip/model/architecture';
 import { createCollectiveClock } from './collective-clock.js';
+import { feedViews } from './feed-views.js';
+import type { Lane } from './lanes.js';
+import { adamWOptimizer } from './optimizer.js';
 import { createTrainState, type TrainState, tensorView } from './train-state.js';
 import { runTrainStep } from './train-step.js';
 
@@ -35,7 +38,7 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
     launch: { numNodes: 1, nprocPerNode: 1 },
     cwd: process.cwd(),
   });
-  const state = await createTrainState(model, 0, createSoloGroup());
+  const state = await createTrainState(stateLayout(model), 0, createSoloGroup());
   const batches = [0, 1, 2, 3].map(randomBatch);
   const micro = new Float32Array(state.params.length);
   const executor = await compile(state, micro);
@@ -51,15 +54,16 @@ test('update-freq 4 averages four micro-batches, advances batch norm by each, an
       mean[i] += value / 4;
     });
   }
-  const expected = await createTrainState(model, 0, createSoloGroup());
+  const expected = await createTrainState(stateLayout(model), 0, createSoloGroup());
   expected.grads.set(mean);
   const hyper = { lr: 1e-3, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay: config.wd, step: 1, gradScale: 1 };
-  adamW(expected, expected.entries, hyper);
+  const { params, grads, moments } = expected;
+  adamW({ params, grads, expAvg: moments.exp_avg, expAvgSq: moments.exp_avg_sq }, expected.entries, hyper);
 
   const outcome = await runTrainStep(
     {
-      ...{ config, state, metricNames: ['loss', 'clip_loss', 'ssl_loss'] },
-      lanes: [{ executor, loader: loaderOf(batches), microGrads: micro, grads: state.grads }],
+      ...{ config, state, metricNames: ['loss', 'clip_loss', 'ssl_loss'], optimizer: adamWOptimizer(adamWOf(config)) },
+      lanes: [laneOf(executor, batches, micro, state.grads)],
       ...{
         group: createSoloGroup(),
         clock: createCollectiveClock(),
@@ -92,7 +96,7 @@ test('a loss that is not finite leaves the parameters as they were and names the
     launch: { numNodes: 1, nprocPerNode: 1 },
     cwd: process.cwd(),
   });
-  const state = await createTrainState(model, 0, createSoloGroup());
+  const state = await createTrainState(stateLayout(model), 0, createSoloGroup());
   const executor = await compile(state, state.grads);
   const before = state.params.slice();
   const batch = randomBatch(0);
@@ -100,8 +104,8 @@ test('a loss that is not finite leaves the parameters as they were and names the
   await assert.rejects(
     runTrainStep(
       {
-        ...{ config, state, metricNames: ['loss'] },
-        lanes: [{ executor, loader: loaderOf([batch]), microGrads: state.grads, grads: state.grads }],
+        ...{ config, state, metricNames: ['loss'], optimizer: adamWOptimizer(adamWOf(config)) },
+        lanes: [laneOf(executor, [batch], state.grads, state.grads)],
         ...{ group: createSoloGroup(), clock: createCollectiveClock(), stopRequested: () => false, saving: NO_SAVES },
       },
       1e-3,
@@ -112,6 +116,19 @@ test('a loss that is not finite leaves the parameters as they were and names the
   assert.equal(state.step, 0);
   await executor.close();
 });
+
+function adamWOf({ betas, eps, wd }: RunConfig) {
+  return { betas, eps, weightDecay: wd };
+}
+
+function laneOf(
+  executor: StepExecutor,
+  batches: readonly TrainBatch[],
+  microGrads: Float32Array,
+  grads: Float32Array,
+): Lane {
+  return { executor, loader: loaderOf(batches), feed: (batch) => feedViews(executor, batch), microGrads, grads };
+}
 
 function compile(state: TrainState, grads: Float32Array) {
   const step = trainStep(model, { rows: [BATCH], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });

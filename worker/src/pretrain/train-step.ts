@@ -2,14 +2,14 @@
 // Not the loop around it (trainer.ts).
 
 import { type ProcessGroup, sumTree } from '@slip/comms';
-import type { RunConfig } from '@slip/config';
+import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
-import type { TrainBatch } from '@slip/data';
-import type { StepExecutor } from '@slip/engine';
 import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import type { Bucket } from './gradient-buckets.js';
+import { clippedScale } from './gradient-norm.js';
 import { type Lane, sumLanes } from './lanes.js';
+import type { Optimizer } from './optimizer.js';
 import {
   type GradientReduction,
   type GradientWire,
@@ -40,7 +40,8 @@ export interface StepOutcome {
 }
 
 export interface TrainStepParts {
-  readonly config: RunConfig;
+  readonly config: TrainingConfig;
+  readonly optimizer: Optimizer;
   readonly state: TrainState;
   /** Usually one; its gradients are the state's own. */
   readonly lanes: readonly Lane[];
@@ -49,6 +50,8 @@ export interface TrainStepParts {
   readonly clock: CollectiveClock;
   /** How gradients travel; as float32 without it. */
   readonly gradientWire?: GradientWire;
+  /** Largest norm of all gradients; no limit without it. */
+  readonly clipGrad?: number;
   /** Whether this rank was asked to stop. */
   readonly stopRequested: () => boolean;
   readonly saving: Saving;
@@ -73,10 +76,10 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
-    for (const { loader, executor } of lanes) {
+    for (const { loader, feed } of lanes) {
       const batch = await loader.next();
       dataWaitMs += batch.waitMs;
-      feedBatch(executor, batch);
+      feed(batch, { step: state.step, micro });
     }
     const isLast = micro === config.updateFreq - 1;
     const release = isLast && lanes.length === 1 ? releaseBuckets(parts, micro, reduction) : undefined;
@@ -93,16 +96,12 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   for (const b of state.buckets.keys()) if (!reduction.isStarted(b)) reduction.start(b);
 
   const agreed = await agree(parts, sums);
-  const hyper = {
-    lr,
-    beta1: config.betas[0],
-    beta2: config.betas[1],
-    eps: config.eps,
-    weightDecay: config.wd,
-    step: state.step + 1,
-    gradScale: 1 / (group.worldSize * lanes.length * config.updateFreq),
-  };
-  const optimizerMs = await updateParameters(state, group, clock, hyper, reduction);
+  const mean = 1 / (group.worldSize * lanes.length * config.updateFreq);
+  const { clipGrad } = parts;
+  const gradScale =
+    clipGrad === undefined ? mean : await timed(clock, () => clippedScale(state, group, reduction, mean, clipGrad));
+  const update = parts.optimizer.update(state, { lr, step: state.step, gradScale });
+  const optimizerMs = await updateParameters(state, group, clock, update, reduction);
   state.step += 1;
   const comm = clock.readStep();
   const now = performance.now();
@@ -118,13 +117,6 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     commExposedMs: comm.exposedMs,
     optimizerMs,
   };
-}
-
-function feedBatch(executor: StepExecutor, batch: TrainBatch): void {
-  for (const view of ['image', 'aug1', 'aug2', 'tokens'] as const) {
-    const data = batch[view];
-    if (data !== undefined) executor.input(view).set(data);
-  }
 }
 
 /** In the last micro-batch a bucket is on its way as soon as the backward pass has completed it. */

@@ -1,7 +1,7 @@
 // The training loop, and nothing that it could call instead: read it to know the order of things.
 
 import type { ProcessGroup } from '@slip/comms';
-import type { Plan, RunConfig } from '@slip/config';
+import type { Plan, TrainingConfig } from '@slip/config';
 import type { Logger } from '@slip/core';
 import type { RunMetrics } from '@slip/metrics';
 import type { Validation, ValidationResult } from '../evaluation/validation.js';
@@ -12,7 +12,7 @@ import { runTrainStep, type StepOutcome, type TrainStepParts } from './train-ste
 export type TrainOutcome = 'completed' | 'stopped';
 
 export interface TrainerParts extends TrainStepParts {
-  readonly config: RunConfig;
+  readonly config: TrainingConfig;
   readonly plan: Plan;
   readonly state: TrainState;
   readonly group: ProcessGroup;
@@ -83,7 +83,7 @@ async function endEpoch(parts: TrainerParts): Promise<void> {
   const due = (epoch + 1) % config.evalFreq === 0 || state.step === plan.totalSteps;
   const validated = due && validation !== undefined ? await validation.run(state) : undefined;
   if (validated !== undefined) await recordValidation(parts, validated, epoch);
-  await parts.metrics.epoch({ ...testFigures(config, validated), epoch });
+  await parts.metrics.epoch({ ...testFigures(validated), epoch });
 }
 
 /** Rank 0 knows what was recorded; all ranks have to take part in what is repeated. */
@@ -103,9 +103,10 @@ async function recordValidation(parts: TrainerParts, validated: ValidationResult
   }
 }
 
-function testFigures(config: RunConfig, validated: ValidationResult | undefined): Record<string, number> {
-  if (config.model.startsWith('SIMCLR')) return { test_acc1: -1 };
-  return validated === undefined ? {} : { test_acc1: validated.figures.acc1, test_acc5: validated.figures.acc5 };
+function testFigures(validated: ValidationResult | undefined): Record<string, number> {
+  if (validated === undefined) return {};
+  const { acc1, acc5, loss } = validated.figures as Record<string, number | undefined>;
+  return { test_acc1: acc1!, test_acc5: acc5!, ...(loss === undefined ? {} : { test_loss: loss }) };
 }
 
 function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void {
@@ -119,7 +120,7 @@ function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void
     lr,
     loss: outcome.metrics.loss,
     ...outcome.metrics,
-    logit_scale: outcome.logitScale,
+    ...(config.task === undefined ? { logit_scale: outcome.logitScale } : {}),
     imagesPerSecond: (images / outcome.stepMs) * 1000,
     stepMs: outcome.stepMs,
     dataWaitMs: outcome.dataWaitMs,

@@ -31,18 +31,29 @@ export function adamW(
   for (const run of decayRuns(entries)) {
     const start = Math.max(run.start, range.start);
     const end = Math.min(run.end, range.end);
-    if (start < end) updateRange(arenas, start, end, hyper, run.decay ? hyper.weightDecay : 0);
+    if (start >= end) continue;
+    const lr = hyper.lr * run.lrScale;
+    updateRange(arenas, start, end, { ...hyper, lr }, run.decay ? hyper.weightDecay : 0);
   }
 }
 
-/** Neighbouring parameters of equal decay as one range. */
-export function decayRuns(entries: readonly TensorEntry[]): { start: number; end: number; decay: boolean }[] {
-  const runs: { start: number; end: number; decay: boolean }[] = [];
-  for (const { kind, decay, offset, size } of entries) {
+/** Elements [start, end) of the arenas that are updated alike. */
+export interface DecayRun {
+  start: number;
+  end: number;
+  readonly decay: boolean;
+  readonly lrScale: number;
+}
+
+/** Neighbouring parameters of equal decay and learning rate as one range. */
+export function decayRuns(entries: readonly TensorEntry[]): DecayRun[] {
+  const runs: DecayRun[] = [];
+  for (const { kind, decay, lrScale = 1, offset, size } of entries) {
     if (kind !== 'param') continue;
     const last = runs.at(-1);
-    if (last !== undefined && last.decay === decay && last.end === offset) last.end = offset + size;
-    else runs.push({ start: offset, end: offset + size, decay });
+    if (last !== undefined && last.decay === decay && last.lrScale === lrScale && last.end === offset) {
+      last.end = offset + size;
+    } else runs.push({ start: offset, end: offset + size, decay, lrScale });
   }
   return runs;
 }

@@ -1,0 +1,70 @@
+// The configuration of linear probing, and the learning rate that it amounts to.
+import { SlipError } from '@slip/core';
+import { LINEAR_FLAGS } from './linear-flags.js';
+import { type ResolvedConfig, resolveTraining, type TaskInput, type TrainingTask } from './resolve.js';
+import type { TrainingConfig } from './training-config.js';
+
+/** Where labelled pictures are, in every task that needs them. */
+export interface LabelledDataConfig {
+  readonly dataset: string;
+  readonly dataPath: string;
+  readonly catalog: string;
+}
+
+export interface LinearConfig extends TrainingConfig, LabelledDataConfig {
+  readonly task: 'linear';
+  readonly arch: string;
+  readonly visionHeads?: number;
+  readonly numClasses: number;
+  readonly startEpoch: number;
+  readonly lrRule: 'published' | 'reference' | 'total-batch';
+  readonly momentum: number;
+  readonly wd: number;
+  readonly augment: boolean;
+  readonly evaluate: boolean;
+}
+
+export const LINEAR: TrainingTask<LinearConfig> = {
+  name: 'linear',
+  flags: LINEAR_FLAGS,
+  settle: () => undefined,
+  check: checkLabelled,
+  notices: ({ startEpoch }) =>
+    startEpoch > 0 ? ['--start-epoch has no effect: a run continues where its folder says'] : [],
+  warnings: () => [],
+};
+
+/** @throws SlipError `config` or `unsupported`, naming the flag or the recipe's line */
+export function resolveLinearConfig(input: TaskInput): Promise<ResolvedConfig<LinearConfig>> {
+  return resolveTraining(LINEAR, input);
+}
+
+/** What every task on labelled pictures needs. @throws SlipError `config` or `unsupported` naming the flags */
+export function checkLabelled(config: TrainingConfig & LabelledDataConfig): void {
+  if (config.catalog === '' && config.dataPath === '') {
+    throw new SlipError(
+      'config',
+      `neither --catalog nor --data-path is given, so the set ${config.dataset} cannot be found; give dataset_catalog.json, ` +
+        'or a folder with train/ and val/',
+    );
+  }
+  if (config.compress === 'powersgd') {
+    throw new SlipError('unsupported', '--compress powersgd is for pre-training; leave it out');
+  }
+}
+
+/** The learning rate of the first epoch (reference 6.3; `published` gives 0.00625 for 1024 rows and --lr 0.1). */
+export function initialLr(config: LinearConfig): number {
+  const { lr, lrRule, batchSize, rowsPerMicroBatch, updateFreq, numNodes, nprocPerNode } = config;
+  const rows = rowsPerMicroBatch * updateFreq;
+  switch (lrRule) {
+    case 'published':
+      return (lr * rows) / 64 / 256;
+    case 'reference':
+      return (lr * Math.trunc(batchSize / (numNodes * nprocPerNode))) / 256;
+    case 'total-batch':
+      return (lr * rows) / 256;
+    default:
+      return lrRule satisfies never;
+  }
+}

@@ -1,0 +1,21 @@
+// The tasks that train, by name: what a command line, a recipe or a run folder of each is read with.
+
+import { FINETUNE, type FinetuneConfig } from './finetune-config.js';
+import type { FlagDefinition } from './flag-definition.js';
+import { LINEAR, type LinearConfig } from './linear-config.js';
+import type { TrainingTask } from './resolve.js';
+import { PRETRAIN, type RunConfig } from './run-config.js';
+import type { TaskName, TrainingConfig } from './training-config.js';
+
+/** Told apart by `task`. */
+export type AnyConfig = RunConfig | LinearConfig | FinetuneConfig;
+
+const TASKS = { pretrain: PRETRAIN, linear: LINEAR, finetune: FINETUNE } satisfies Record<
+  TaskName,
+  TrainingTask<never>
+>;
+
+/** @param task as a configuration has it: absent for pre-training */
+export function flagsOf(task: TrainingConfig['task']): readonly FlagDefinition[] {
+  return TASKS[task ?? 'pretrain'].flags;
+}

@@ -1,0 +1,345 @@
+// Builds everything a training worker needs, in the order in which it can fail, runs it, and closes it again. What is trained,
+// on what and how is the task's (run-pretrain.ts, ../classify).
+import os from 'node:os';
+import path from 'node:path';
+import { findLatestCheckpoint, markLatest, openCheckpoint } from '@slip/checkpoint';
+import type { ProcessGroup } from '@slip/comms';
+import { describeRows, type Plan, rowsOfRanks, type TrainingConfig, writePlan } from '@slip/config';
+import { type Logger, SlipError } from '@slip/core';
+import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainLoaderOptions } from '@slip/data';
+import {
+  type Completion,
+  createOnnxExecutor,
+  type StepArray,
+  type StepCollectives,
+  type StepDefinition,
+  type StepExecutor,
+} from '@slip/engine';
+import { createRunMetrics, type Family, hiddenShare, type RunMetrics, renderReport } from '@slip/metrics';
+import type { StateLayout } from '@slip/model/architecture';
+import type { Validation } from '../evaluation/validation.js';
+import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { withGroup } from '../session/with-group.js';
+import { Checkpointer } from './checkpointer.js';
+import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { planBuckets } from './gradient-buckets.js';
+import { createGradientWire } from './gradient-wire.js';
+import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
+import type { Optimizer } from './optimizer.js';
+import { restoreModel, restoreTrainState } from './state-checkpoint.js';
+import { listenForStop } from './stop-request.js';
+import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
+import { type TrainOutcome, train } from './trainer.js';
+
+export interface WorkerContext<C extends TrainingConfig> {
+  readonly config: C;
+  readonly configHash: string;
+  readonly environment: WorkerEnvironment;
+  readonly session: WorkerSession;
+  readonly log: Logger;
+}
+
+/** What a task has to know of its place. */
+export interface TaskPlace {
+  readonly group: ProcessGroup;
+  /** Compute threads of this worker. */
+  readonly threads: number;
+  readonly log: Logger;
+  readonly cacheFolder: string;
+}
+
+/** What a task brings to the training that all tasks have. */
+export interface TrainingParts {
+  /** For people: the model and its size. */
+  readonly title: string;
+  readonly metrics: Family;
+  readonly metricNames: readonly string[];
+  readonly layout: StateLayout;
+  readonly optimizer: Optimizer;
+  readonly clipGrad?: number;
+  /** Undefined where there is nothing to validate on. */
+  readonly validation: Validation | undefined;
+  /** Only validate. */
+  readonly evaluate: boolean;
+  loaderOptions(plan: LanePlan, rank: number): TrainLoaderOptions;
+  plan(datasetSize: number): Plan;
+  learningRate(plan: Plan): (step: number) => number;
+  /** The step of a rank, perhaps a virtual one. */
+  step(plan: LanePlan, rank: number): StepDefinition;
+  /** How batches and what else belongs to a micro-batch get into that step. */
+  feed(executor: StepExecutor, plan: LanePlan, rank: number): Feed;
+  /** Fills a fresh state for a run that has no checkpoint. @throws SlipError where there is nothing to begin with */
+  begin(state: TrainState): Promise<void>;
+}
+
+/** The whole life of a worker that trains. */
+export async function runTraining<C extends TrainingConfig>(
+  context: WorkerContext<C>,
+  prepare: (place: TaskPlace) => Promise<TrainingParts>,
+): Promise<TrainOutcome> {
+  // Before the group is opened: from then on a signal asks for a stop at a step boundary.
+  const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping after the current step`));
+  return withGroup(context, context.config, async (group) => {
+    const { config, environment, log } = context;
+    const threads = threadsPerWorker(config, environment);
+    const parts = await prepare({ group, threads, log, cacheFolder: environment.cacheFolder });
+    if (parts.evaluate) return evaluateOnly(context, parts, group);
+    return trainAll(context, parts, { group, threads, stop });
+  });
+}
+
+interface Running {
+  readonly group: ProcessGroup;
+  readonly threads: number;
+  readonly stop: { readonly signal: NodeJS.Signals | undefined };
+}
+
+async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingParts, running: Running) {
+  const { config, log } = context;
+  const { group, threads, stop } = running;
+  const closers: (() => Promise<unknown>)[] = [];
+  try {
+    const shards = config.reduce === 'invariant' ? config.reduceShards : 0;
+    const lanePlan = planLanes(shards, group.rank, rowsOfRanks(config));
+    const loaders: TrainLoader[] = [];
+    for (let lane = 0; lane < lanePlan.count; lane++) {
+      const loader = await createTrainLoader(parts.loaderOptions(lanePlan, lanePlan.first + lane), tellIndexing(log));
+      closers.unshift(() => loader.close());
+      loaders.push(loader);
+    }
+    const plan = parts.plan(loaders[0].datasetSize);
+    if (group.rank === 0) await writePlan(config.outputDir, plan);
+    const state = await createTrainState(parts.layout, config.seed, group, parts.optimizer.moments);
+    const checkpoint = await restore(context, parts, state, group);
+    await checkRanksAgree(group, state);
+    const metrics = await openMetrics(context, parts, plan, state);
+    closers.unshift(() => metrics.close());
+    const clock = createCollectiveClock(group);
+    const compiledAt = performance.now();
+    const lanes: Lane[] = [];
+    for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
+      const grads = lanePlan.count === 1 ? state.grads : new Float32Array(state.grads.length);
+      const microGrads = config.updateFreq === 1 ? grads : new Float32Array(grads.length);
+      const rank = lanePlan.first + lane;
+      const step = { definition: parts.step(lanePlan, rank), config, state, microGrads, collectives, threads };
+      const executor = await compileTrainStep(step, lanePlan, rank);
+      closers.unshift(() => executor.close());
+      lanes.push({ executor, loader: loaders[lane], feed: parts.feed(executor, lanePlan, rank), microGrads, grads });
+    }
+    const gradientWire = await createGradientWire(config, state, group, log);
+    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt);
+
+    const checkpointer = new Checkpointer({
+      ...{ runFolder: config.outputDir, group, log },
+      configHash: context.configHash,
+      savedStep: checkpoint?.step ?? -1,
+    });
+    closers.unshift(() => checkpointer.close());
+    const { optimizer, clipGrad, metricNames, validation } = parts;
+    const outcome = await train({
+      ...{ config, plan, state, lanes, metricNames, group, clock, gradientWire, optimizer, validation, metrics, log },
+      ...(clipGrad === undefined ? {} : { clipGrad }),
+      stopRequested: () => stop.signal !== undefined,
+      checkpointer,
+      saving: {
+        get isUnderWay() {
+          return checkpointer.isUnderWay;
+        },
+        get isWriting() {
+          return checkpointer.isWriting;
+        },
+        get isDue() {
+          return checkpointer.isDue({ config });
+        },
+      },
+      learningRate: parts.learningRate(plan),
+      reportStep: (step) => context.session.reportStep(step),
+    });
+    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome);
+    await group.barrier();
+    return outcome;
+  } finally {
+    for (const close of closers) await close();
+  }
+}
+
+/** Cores divided among the workers of this node, unless `--threads` says otherwise. */
+function threadsPerWorker(config: TrainingConfig, { localWorldSize, numCpus }: WorkerEnvironment): number {
+  if (config.threads > 0) return config.threads;
+  return Math.max(1, numCpus ?? Math.floor(os.availableParallelism() / localWorldSize));
+}
+
+/** The run folder's newest valid checkpoint wins; `--resume` and what the task begins with only matter where there is none yet. */
+async function restore(
+  { config, log }: WorkerContext<TrainingConfig>,
+  parts: TrainingParts,
+  state: TrainState,
+  group: ProcessGroup,
+) {
+  const own = await findLatestCheckpoint(path.join(config.outputDir, 'checkpoints'), { log });
+  const checkpoint = own ?? (config.resume === '' ? undefined : await openCheckpoint(config.resume, { verify: true }));
+  if (checkpoint === undefined) {
+    await parts.begin(state);
+    return undefined;
+  }
+  if (parts.evaluate) await restoreModel(checkpoint, state);
+  else await restoreTrainState(checkpoint, state, config.rowsPerMicroBatch);
+  if (group.rank === 0) {
+    if (own !== undefined) await markLatest(path.dirname(own.path), own.step);
+    log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
+  }
+  return own;
+}
+
+async function evaluateOnly(
+  context: WorkerContext<TrainingConfig>,
+  parts: TrainingParts,
+  group: ProcessGroup,
+): Promise<TrainOutcome> {
+  const state = await createTrainState(parts.layout, context.config.seed, group, parts.optimizer.moments);
+  await restore(context, parts, state, group);
+  context.log.info((await parts.validation!.run(state)).summary);
+  return 'completed';
+}
+
+/** A set that is opened for the first time takes a while; a line every few seconds says so. */
+function tellIndexing(log: Logger): IndexingProgress {
+  let told = performance.now();
+  return (records, part) => {
+    if (performance.now() - told < 3000) return;
+    told = performance.now();
+    log.info(`first start with this set: ${records.toLocaleString('en-US')} records read, ${Math.round(100 * part)} %`);
+  };
+}
+
+/** A rank that starts from something else would silently train another model. */
+async function checkRanksAgree(group: ProcessGroup, state: TrainState): Promise<void> {
+  const sums = await group.allGatherObject(stateChecksum(state));
+  const other = sums.findIndex((sum) => sum !== sums[0]);
+  if (other > 0) {
+    throw new SlipError(
+      'checkpoint',
+      `rank ${other} starts from other weights than rank 0; do all nodes see the same run folder?`,
+    );
+  }
+}
+
+function openMetrics(
+  { config, environment, session, log }: WorkerContext<TrainingConfig>,
+  parts: TrainingParts,
+  plan: Plan,
+  state: TrainState,
+): Promise<RunMetrics> {
+  return createRunMetrics({
+    runDir: config.outputDir,
+    enabled: environment.rank === 0,
+    showProgress: (progress) => session.showProgress(progress),
+    totalSteps: plan.totalSteps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    startStep: state.step,
+    family: parts.metrics,
+    log,
+    ...(config.wandb
+      ? {
+          wandb: {
+            project: 'slip',
+            id: path.basename(path.resolve(config.outputDir)),
+            python: environment.wandbPython,
+          },
+        }
+      : {}),
+  });
+}
+
+interface LaneStep {
+  readonly definition: StepDefinition;
+  readonly config: TrainingConfig;
+  readonly state: TrainState;
+  readonly microGrads: Float32Array;
+  readonly collectives: StepCollectives;
+  readonly threads: number;
+}
+
+/** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves. */
+function compileTrainStep(
+  { definition, config, state, microGrads, collectives, threads }: LaneStep,
+  { rows }: LanePlan,
+  rank: number,
+): Promise<StepExecutor> {
+  const inputs = stateInputs(state, definition);
+  const outputs: Record<string, Float32Array> = {};
+  for (const entry of state.entries) {
+    if (entry.kind === 'param') outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
+  }
+  const milestones = bucketMilestones(config, state, rows.length);
+  return createOnnxExecutor(definition, {
+    ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
+    ...(milestones === undefined ? {} : { milestones }),
+  });
+}
+
+/** Those inputs of a step that are in the state: its parameters, and what is frozen. */
+export function stateInputs(state: TrainState, { inputs }: StepDefinition): Record<string, StepArray> {
+  const bound: Record<string, StepArray> = {};
+  for (const { name } of inputs) {
+    const [kind] = name.split('/', 1);
+    const tensor = name.slice(kind.length + 1);
+    if (kind === 'param') bound[name] = tensorView(state, state.params, tensor);
+    if (kind === 'frozen') bound[name] = tensorView(state, state.buffers, tensor);
+  }
+  return bound;
+}
+
+/**
+ * The step is asked for the gradients bucket by bucket, which decides the buckets of the state. Virtual ranks add up their gradients
+ * before any leaves, and one rank sends nothing.
+ */
+function bucketMilestones({ bucketMb, reduce }: TrainingConfig, state: TrainState, worldSize: number) {
+  if (worldSize === 1 || bucketMb === 0 || reduce === 'invariant') return undefined;
+  const elements = Math.ceil((bucketMb * 1e6) / Float32Array.BYTES_PER_ELEMENT);
+  return (completion: Completion) => {
+    state.buckets = planBuckets(state.entries, (name) => completion.get(`grad/${name}`)!, elements, worldSize);
+    return state.buckets.map(({ names }) => names.map((name) => `grad/${name}`));
+  };
+}
+
+function announce(
+  { config, log }: WorkerContext<TrainingConfig>,
+  { title }: TrainingParts,
+  plan: Plan,
+  state: TrainState,
+  lanes: readonly Lane[],
+  compileMs: number,
+): void {
+  log.info(
+    `${title}, ${describeRows(rowsOfRanks(config))} rows ` +
+      `x update-freq ${config.updateFreq} = ${plan.globalBatch}; ${plan.stepsPerEpoch} steps per epoch, ${plan.totalSteps} in all`,
+  );
+  const [{ executor }] = lanes;
+  const each = lanes.length === 1 ? '' : `, for each of ${lanes.length} lanes`;
+  log.info(
+    `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
+      `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
+  );
+}
+
+async function finishRun(
+  { config, log }: WorkerContext<TrainingConfig>,
+  plan: Plan,
+  state: TrainState,
+  lanes: readonly Lane[],
+  { run }: CollectiveClock,
+  outcome: TrainOutcome,
+): Promise<void> {
+  const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
+  if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
+  if (run.commMs > run.exposedMs) {
+    log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
+  }
+  const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
+  log.info(
+    outcome === 'completed'
+      ? `finished at step ${state.step} of ${plan.totalSteps}; report: ${report}`
+      : `stopped at step ${state.step} of ${plan.totalSteps}, saved; the same command continues`,
+  );
+}
