@@ -9,6 +9,12 @@ export {
 } from './datasets/captioned-dataset.js';
 export { DATASET_FORMATS, type DatasetFormat, datasetFormat } from './datasets/formats.js';
 export { type ImageFolder, type LabelledImage, openImageFolder } from './datasets/image-folder.js';
+export {
+  type LabelledDataset,
+  type LabelledLocation,
+  type LabelledSample,
+  openLabelled,
+} from './datasets/labelled-dataset.js';
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
 export type { View } from './loader/batch-maker.js';
@@ -22,5 +28,7 @@ export {
 export { torchRandperm } from './sampler/mersenne-twister.js';
 export { countBatches, distributedSampler, slipOrder } from './sampler/sample-order.js';
 export { type TokenizeOptions, Tokenizer, type Truncate } from './tokenizer/index.js';
+export type { LabelledAugmentation, LabelledView } from './transforms/labelled-view.js';
 export { type PixelImage, pixelImage } from './transforms/pixel-image.js';
+export { parseRandAugment, type RandAugmentPolicy } from './transforms/rand-augment.js';
 export { clipView, evalView, sslView, type ViewTarget } from './transforms/views.js';

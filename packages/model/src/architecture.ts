@@ -1,4 +1,12 @@
 // The pure half of the model, without tfjs: which models there are, their sizes, tensors and counts.
+export { type ClassifierConfig, plainClassifier } from './classifier/classifier-config.js';
+export {
+  type FinetuneGroups,
+  finetuneLayout,
+  linearLayout,
+  type ParameterGroup,
+  parameterGroups,
+} from './classifier/classifier-layout.js';
 export { modelFlags } from './model-flags.js';
 export {
   type Activation,

@@ -1,4 +1,16 @@
 // SLIP, CLIP and SimCLR: towers, losses, initialisation, optimizer. Sizes and names alone are in ./architecture.
+export { type FinetuneStepOptions, finetuneStep, linearStep, logitsStep } from './classifier/classifier-steps.js';
+export { dropPathRates, writeDropPath } from './classifier/drop-path.js';
+export {
+  drawKey,
+  drawMix,
+  type MixDraw,
+  type MixingPolicy,
+  type MixRows,
+  mixRows,
+  writeMix,
+  writeTargets,
+} from './classifier/mixing.js';
 export { imageFeatureStep, textFeatureStep } from './feature-steps.js';
 export {
   initialiseBuffers,

@@ -1,15 +1,23 @@
-// One micro-batch from sample numbers: decode once, cut every view, tokenize one caption. The same bytes in whatever thread.
-import { RandomStream, SlipError } from '@slip/core';
+// One micro-batch from sample numbers: decode once, cut every view, tokenize one caption or note the label. The same bytes in
+// whatever thread.
+import { invariant, RandomStream, SlipError } from '@slip/core';
 import type { CaptionedDataset } from '../datasets/captioned-dataset.js';
+import type { LabelledDataset } from '../datasets/labelled-dataset.js';
 import { decodeImage } from '../images/decode-image.js';
 import { Tokenizer, type Truncate } from '../tokenizer/tokenizer.js';
+import { type LabelledView, labelledTrainView } from '../transforms/labelled-view.js';
 import type { PixelImage } from '../transforms/pixel-image.js';
 import { clipView, sslView, type ViewTarget } from '../transforms/views.js';
 
 export type View = 'image' | 'aug1' | 'aug2' | 'tokens';
 
+/** Whatever can be loaded from. */
+export type AnyDataset = CaptionedDataset | LabelledDataset;
+
 export interface BatchOptions {
   readonly views: readonly View[];
+  /** Of labelled pictures, which have this one view as `image` and their labels beside it. */
+  readonly labelled?: LabelledView;
   readonly imageSize: number;
   readonly contextLength: number;
   readonly seed: number;
@@ -25,6 +33,7 @@ export interface MadeBatch {
   readonly aug1?: Float32Array;
   readonly aug2?: Float32Array;
   readonly tokens?: Int32Array;
+  readonly labels?: Int32Array;
   readonly replaced: number;
 }
 
@@ -32,13 +41,13 @@ export interface MadeBatch {
 const MAX_REPLACEMENTS = 100;
 
 export class BatchMaker {
-  private readonly dataset: CaptionedDataset;
+  private readonly dataset: AnyDataset;
   private readonly options: BatchOptions;
   private readonly cache = new Map<number, PixelImage>();
   private cachedBytes = 0;
   private caches = true;
 
-  constructor(dataset: CaptionedDataset, options: BatchOptions) {
+  constructor(dataset: AnyDataset, options: BatchOptions) {
     this.dataset = dataset;
     this.options = options;
   }
@@ -57,7 +66,16 @@ export class BatchMaker {
       if (sample !== samples[row]) replaced += 1;
       for (const view of views) this.cut(view, batch[view], row, { epoch, sample, image });
     });
-    return { ...batch, replaced };
+    const labels = this.options.labelled === undefined ? {} : { labels: this.labelsOf(images) };
+    return { ...batch, ...labels, replaced };
+  }
+
+  private labelsOf(images: readonly { sample: number }[]): Int32Array {
+    return Int32Array.from(images, ({ sample }) => {
+      const described = this.dataset.describe(sample);
+      invariant('label' in described, 'a labelled view is of a labelled set');
+      return described.label;
+    });
   }
 
   private cut(
@@ -66,16 +84,19 @@ export class BatchMaker {
     row: number,
     { epoch, sample, image }: { epoch: number; sample: number; image: PixelImage },
   ): void {
-    const { seed, imageSize, contextLength, truncate } = this.options;
+    const { seed, imageSize, contextLength, truncate, labelled } = this.options;
     const stream = new RandomStream(seed, 'augment', epoch, sample, view);
     if (view === 'tokens') {
-      const { captions } = this.dataset.describe(sample);
+      const described = this.dataset.describe(sample);
+      invariant('captions' in described, 'tokens are of a set with captions');
+      const { captions } = described;
       const caption = captions[stream.integer(captions.length)];
       into.set(Tokenizer.load().tokenize(caption, { contextLength, truncate }), row * contextLength);
       return;
     }
     const target: ViewTarget = { size: imageSize, out: into as Float32Array, offset: row * 3 * imageSize ** 2 };
-    if (view === 'image') clipView(image, stream, target);
+    if (labelled !== undefined) labelledTrainView(image, stream, target, labelled);
+    else if (view === 'image') clipView(image, stream, target);
     else sslView(image, stream, target);
   }
 

@@ -1,9 +1,9 @@
 // Where batches are made: in this thread, or by long-lived loader threads in turn.
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, SlipError } from '@slip/core';
-import type { CaptionedDataset, DatasetLocation } from '../datasets/captioned-dataset.js';
-import { BatchMaker, type BatchOptions, type MadeBatch } from './batch-maker.js';
+import { type AnyDataset, BatchMaker, type BatchOptions, type MadeBatch } from './batch-maker.js';
 import type { LoaderThreadData } from './loader-thread.js';
+import type { AnyLocation } from './open-any.js';
 
 export interface LoaderPool {
   /** How many batches it is worth to ask for ahead. */
@@ -13,12 +13,12 @@ export interface LoaderPool {
   close(): Promise<void>;
 }
 
-export function inlinePool(dataset: CaptionedDataset, options: BatchOptions): LoaderPool {
+export function inlinePool(dataset: AnyDataset, options: BatchOptions): LoaderPool {
   const maker = new BatchMaker(dataset, options);
   return { ahead: 1, make: (epoch, samples) => maker.make(epoch, samples), close: async () => dataset.close() };
 }
 
-export function threadPool(location: DatasetLocation, options: BatchOptions, numThreads: number): LoaderPool {
+export function threadPool(location: AnyLocation, options: BatchOptions, numThreads: number): LoaderPool {
   const threads = Array.from({ length: numThreads }, () => new LoaderThread({ location, options }));
   let turn = 0;
   return {

@@ -1,11 +1,11 @@
 // A loader thread: makes the batches it is asked for and hands their memory over.
 import { parentPort, workerData } from 'node:worker_threads';
 import { SlipError } from '@slip/core';
-import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
 import { BatchMaker, type BatchOptions } from './batch-maker.js';
+import { type AnyLocation, openAny } from './open-any.js';
 
 export interface LoaderThreadData {
-  readonly location: DatasetLocation;
+  readonly location: AnyLocation;
   readonly options: BatchOptions;
 }
 
@@ -16,14 +16,16 @@ export interface LoaderRequest {
 }
 
 const { location, options } = workerData as LoaderThreadData;
-const maker = openDataset(location).then((dataset) => new BatchMaker(dataset, options));
+const maker = openAny(location).then((dataset) => new BatchMaker(dataset, options));
 // Whoever asks for a batch is told.
 maker.catch(() => undefined);
 
 parentPort!.on('message', async ({ id, epoch, samples }: LoaderRequest) => {
   try {
     const batch = await (await maker).make(epoch, samples);
-    const memory = [batch.image, batch.aug1, batch.aug2, batch.tokens].flatMap((view) => view?.buffer ?? []);
+    const memory = [batch.image, batch.aug1, batch.aug2, batch.tokens, batch.labels].flatMap(
+      (view) => view?.buffer ?? [],
+    );
     parentPort!.postMessage({ id, batch }, memory as ArrayBuffer[]);
   } catch (thrown) {
     const { code, message } = SlipError.from(thrown);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import sharp from 'sharp';
-import { openDataset } from '../datasets/captioned-dataset.js';
+import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
 import { openImageFolder } from '../datasets/image-folder.js';
 import { decodeImage } from '../images/decode-image.js';
 import { slipOrder } from '../sampler/sample-order.js';
@@ -17,7 +17,7 @@ import { createTrainLoader, type TrainBatch, type TrainLoaderOptions } from './t
 
 const COUNT = 13;
 let folder: string;
-let options: Omit<TrainLoaderOptions, 'rank' | 'rows' | 'workers'>;
+let options: Omit<TrainLoaderOptions, 'rank' | 'rows' | 'workers' | 'dataset'> & { dataset: DatasetLocation };
 
 before(async () => {
   folder = mkdtempSync(path.join(os.tmpdir(), 'slip-loader-'));

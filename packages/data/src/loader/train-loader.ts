@@ -1,17 +1,22 @@
 // The stream of micro-batches of one rank: in order, prefetched, from any position at once.
 import os from 'node:os';
 import { invariant, SlipError } from '@slip/core';
-import { type DatasetLocation, type IndexingProgress, openDataset } from '../datasets/captioned-dataset.js';
+import type { IndexingProgress } from '../datasets/captioned-dataset.js';
 import { countBatches, createSampler } from '../sampler/sample-order.js';
 import type { BatchOptions, MadeBatch } from './batch-maker.js';
 import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
+import { type AnyLocation, openAny } from './open-any.js';
 
 export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes'> {
-  readonly dataset: DatasetLocation;
+  readonly dataset: AnyLocation;
   readonly rank: number;
   /** Rows of a micro-batch on each rank; equal with the sampler `torch`. */
   readonly rows: readonly number[];
   readonly sampler: 'slip' | 'torch';
+  /** A micro-batch at the end of an epoch that is not full counts too; ranks then have fewer rows, or none. */
+  readonly keepLast?: boolean;
+  /** Places in the micro-batch whose samples this rank loads after its own; with the sampler `slip` only. */
+  readonly extraRows?: readonly number[];
   /** Loader threads, at most the cores of the machine; 0 makes batches in this thread. */
   readonly workers: number;
   /** Batches asked for ahead of need; by default one more than there are threads. */
@@ -51,7 +56,7 @@ export async function createTrainLoader(
   options: TrainLoaderOptions,
   onIndexing?: IndexingProgress,
 ): Promise<TrainLoader> {
-  const dataset = await openDataset(options.dataset, onIndexing);
+  const dataset = await openAny(options.dataset, onIndexing);
   const batchesPerEpoch = countBatches({ ...options, datasetSize: dataset.length });
   if (batchesPerEpoch === 0) {
     throw new SlipError(
@@ -71,8 +76,9 @@ export async function createTrainLoader(
 
 /** Only what a thread can be sent. */
 function batchOptions(options: TrainLoaderOptions, cacheBytes: number): BatchOptions {
-  const { views, imageSize, contextLength, seed, truncate, badSamples } = options;
-  return { views, imageSize, contextLength, seed, truncate, badSamples, cacheBytes };
+  const { views, labelled, imageSize, contextLength, seed, truncate, badSamples } = options;
+  const ofLabelled = labelled === undefined ? {} : { labelled };
+  return { views, imageSize, contextLength, seed, truncate, badSamples, cacheBytes, ...ofLabelled };
 }
 
 interface Prefetched {

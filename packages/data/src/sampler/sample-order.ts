@@ -10,13 +10,21 @@ export interface SamplerOptions {
   /** Rows of a micro-batch on each rank; equal with `torch`. */
   readonly rows: readonly number[];
   readonly seed: number;
+  /** A last micro-batch that is not full counts too. */
+  readonly keepLast?: boolean;
+  /** Places in the micro-batch whose samples come after the own ones; with `slip` only. */
+  readonly extraRows?: readonly number[];
 }
 
-/** Whole micro-batches only: the rest of an epoch is passed over. */
-export function countBatches({ sampler, datasetSize, rows }: Omit<SamplerOptions, 'rank' | 'seed'>): number {
-  return sampler === 'torch'
-    ? Math.floor(Math.ceil(datasetSize / rows.length) / rows[0])
-    : Math.floor(datasetSize / sum(rows));
+/** Whole micro-batches only, unless the last is kept: the rest of an epoch is passed over. */
+export function countBatches({
+  sampler,
+  datasetSize,
+  rows,
+  keepLast = false,
+}: Omit<SamplerOptions, 'rank' | 'seed'>): number {
+  const whole = keepLast ? Math.ceil : Math.floor;
+  return sampler === 'torch' ? whole(Math.ceil(datasetSize / rows.length) / rows[0]) : whole(datasetSize / sum(rows));
 }
 
 /** The order of all samples in an epoch. */
@@ -35,7 +43,7 @@ export function distributedSampler(epoch: number, datasetSize: number, rank: num
 
 /** @returns the samples of micro-batch `batch` on this rank; computes the epoch's order once and keeps it */
 export function createSampler(options: SamplerOptions): (epoch: number, batch: number) => Uint32Array {
-  const { sampler, datasetSize, rank, rows, seed } = options;
+  const { sampler, datasetSize, rank, rows, seed, extraRows = [] } = options;
   const before = sum(rows.slice(0, rank));
   let orderOf = -1;
   let order: Uint32Array = new Uint32Array();
@@ -48,7 +56,10 @@ export function createSampler(options: SamplerOptions): (epoch: number, batch: n
       orderOf = epoch;
     }
     const start = sampler === 'torch' ? batch * rows[rank] : batch * sum(rows) + before;
-    return order.slice(start, start + rows[rank]);
+    const own = order.slice(start, start + rows[rank]);
+    return extraRows.length === 0
+      ? own
+      : Uint32Array.from([...own, ...extraRows.map((row) => order[batch * sum(rows) + row])]);
   };
 }
 

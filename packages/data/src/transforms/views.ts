@@ -5,7 +5,7 @@ import { gaussianBlur } from './blur.js';
 import { brightness, contrast, grayscale, hue, saturation } from './colour.js';
 import { centerCropBox, crop, randomCropBox, shortSideSize } from './geometry.js';
 import type { PixelImage } from './pixel-image.js';
-import { resize } from './resize.js';
+import { type ResizeFilter, resize } from './resize.js';
 import { toNormalisedTensor } from './to-tensor.js';
 
 /** Where a view's `3 * size * size` normalised floats go. */
@@ -65,10 +65,15 @@ export function evalView(image: PixelImage, target: ViewTarget, resizeTo: number
 }
 
 /** The bytes behind {@link evalView}. */
-export function evalPixels(image: PixelImage, size: number, resizeTo: number): PixelImage {
+export function evalPixels(
+  image: PixelImage,
+  size: number,
+  resizeTo: number,
+  filter: ResizeFilter = 'bilinear',
+): PixelImage {
   const scaled = shortSideSize(image.width, image.height, resizeTo);
   const box = centerCropBox(scaled.width, scaled.height, size);
   const inside = box.left >= 0 && box.top >= 0 && box.left + size <= scaled.width && box.top + size <= scaled.height;
-  if (inside) return resize(image, { ...scaled, filter: 'bilinear', window: box });
-  return crop(resize(image, { ...scaled, filter: 'bilinear' }), box);
+  if (inside) return resize(image, { ...scaled, filter, window: box });
+  return crop(resize(image, { ...scaled, filter }), box);
 }

@@ -5,6 +5,18 @@ import type { VisionTransformerConfig } from '../models.js';
 import type { Parameters } from '../parameters.js';
 import { activate } from './activation.js';
 
+/** What fine-tuning changes of the tower; nothing in pre-training. */
+export interface TowerChanges {
+  /** Without the position embedding. */
+  readonly noPositions?: boolean;
+  /** The mean of the patches through `fc_norm`, not the class token through `norm`. */
+  readonly meanPooling?: boolean;
+  /** What happens to a branch ([B, N, D], or [B, 1, D] for the class token alone) before it is added. */
+  readonly branch?: (added: tf.Tensor, block: Parameters, index: number, which: 'attn' | 'mlp') => tf.Tensor;
+  /** Added to the scores of a block: [1, H, N, N]. */
+  readonly scoreBias?: (block: Parameters) => tf.Tensor;
+}
+
 /**
  * Legend: B rows, S image size, N patches + 1, D width, H heads.
  *
@@ -12,15 +24,31 @@ import { activate } from './activation.js';
  * @param params the `visual` module
  * @returns [B, D]
  */
-export function visionTransformer(image: tf.Tensor, params: Parameters, config: VisionTransformerConfig): tf.Tensor {
-  const embedded = embedPatches(image, params, config);
+export function visionTransformer(
+  image: tf.Tensor,
+  params: Parameters,
+  config: VisionTransformerConfig,
+  changes: TowerChanges = {},
+): tf.Tensor {
+  const embedded = embedPatches(image, params, config, changes);
   let x_BND = config.preNorm ? norm(embedded, params.in('norm_pre'), config) : embedded;
   for (let i = 0; i < config.depth; i++) {
-    const block = params.in(`blocks.${i}`);
-    x_BND = i === config.depth - 1 ? lastBlock(x_BND, block, config) : wholeBlock(x_BND, block, config);
+    const block = { index: i, params: params.in(`blocks.${i}`), config, changes };
+    const isLast = i === config.depth - 1 && changes.meanPooling !== true;
+    x_BND = isLast ? lastBlock(x_BND, block) : wholeBlock(x_BND, block);
   }
-  const [batch, , width] = x_BND.shape as [number, number, number];
+  const [batch, tokens, width] = x_BND.shape as [number, number, number];
+  if (changes.meanPooling === true) {
+    return norm(tf.mean(tf.slice(x_BND, [0, 1, 0], [batch, tokens - 1, width]), 1), params.in('fc_norm'), config);
+  }
   return tf.reshape(norm(x_BND, params.in('norm'), config), [batch, width]);
+}
+
+interface Block {
+  readonly index: number;
+  readonly params: Parameters;
+  readonly config: VisionTransformerConfig;
+  readonly changes: TowerChanges;
 }
 
 function norm(x: tf.Tensor, params: Parameters, { normEps }: VisionTransformerConfig): tf.Tensor {
@@ -28,7 +56,12 @@ function norm(x: tf.Tensor, params: Parameters, { normEps }: VisionTransformerCo
 }
 
 /** The convolution of kernel = stride as one product of flattened patches; class token first, positions added. */
-function embedPatches(image: tf.Tensor, params: Parameters, config: VisionTransformerConfig): tf.Tensor {
+function embedPatches(
+  image: tf.Tensor,
+  params: Parameters,
+  config: VisionTransformerConfig,
+  { noPositions }: TowerChanges,
+): tf.Tensor {
   const { patchSize: p, width } = config;
   const batch = image.shape[0];
   const grid = config.imageSize / p;
@@ -41,34 +74,49 @@ function embedPatches(image: tf.Tensor, params: Parameters, config: VisionTransf
   const weight = tf.reshape(proj.get('weight'), [width, 3 * p * p]);
   const tokens = linear(patches, weight, config.patchBias ? proj.get('bias') : undefined);
   const cls = tf.tile(params.get('cls_token'), [batch, 1, 1]);
-  return tf.add(tf.concat([cls, tokens], 1), params.get('pos_embed'));
+  const all = tf.concat([cls, tokens], 1);
+  return noPositions === true ? all : tf.add(all, params.get('pos_embed'));
 }
 
-function wholeBlock(x_BND: tf.Tensor, block: Parameters, config: VisionTransformerConfig): tf.Tensor {
-  const { heads } = config;
-  const normed = norm(x_BND, block.in('norm1'), config);
-  const qkv = splitHeads(linear(normed, block.get('attn.qkv.weight'), block.get('attn.qkv.bias')), 3, heads);
-  const attended = joinHeads(attention(qkv[0], qkv[1], qkv[2], { causal: false }));
-  const x = tf.add(x_BND, linear(attended, block.get('attn.proj.weight'), block.get('attn.proj.bias')));
-  return tf.add(x, mlp(x, block, config));
+function wholeBlock(x_BND: tf.Tensor, block: Block): tf.Tensor {
+  const { params, config } = block;
+  const normed = norm(x_BND, params.in('norm1'), config);
+  const projected = linear(normed, params.get('attn.qkv.weight'), params.get('attn.qkv.bias'));
+  const [query, key, value] = splitHeads(projected, 3, config.heads);
+  return withBranches(x_BND, attend(query, key, value, block), block);
 }
 
 /** Only the class token is used afterwards: its query and MLP alone, over keys and values of all tokens. */
-function lastBlock(x_BND: tf.Tensor, block: Parameters, config: VisionTransformerConfig): tf.Tensor {
+function lastBlock(x_BND: tf.Tensor, block: Block): tf.Tensor {
+  const { params, config } = block;
   const { heads, width } = config;
   const batch = x_BND.shape[0];
-  const normed = norm(x_BND, block.in('norm1'), config);
-  const [queryWeight, keyValueWeight] = tf.split(block.get('attn.qkv.weight'), [width, 2 * width], 0);
-  const [queryBias, keyValueBias] = tf.split(block.get('attn.qkv.bias'), [width, 2 * width], 0);
+  const normed = norm(x_BND, params.in('norm1'), config);
+  const [queryWeight, keyValueWeight] = tf.split(params.get('attn.qkv.weight'), [width, 2 * width], 0);
+  const [queryBias, keyValueBias] = tf.split(params.get('attn.qkv.bias'), [width, 2 * width], 0);
   const classToken = tf.slice(normed, [0, 0, 0], [batch, 1, width]);
   const [query] = splitHeads(linear(classToken, queryWeight, queryBias), 1, heads);
   const [key, value] = splitHeads(linear(normed, keyValueWeight, keyValueBias), 2, heads);
-  const attended = joinHeads(attention(query, key, value, { causal: false }));
-  const x = tf.add(
-    tf.slice(x_BND, [0, 0, 0], [batch, 1, width]),
-    linear(attended, block.get('attn.proj.weight'), block.get('attn.proj.bias')),
-  );
-  return tf.add(x, mlp(x, block, config));
+  return withBranches(tf.slice(x_BND, [0, 0, 0], [batch, 1, width]), attend(query, key, value, block), block);
+}
+
+/** Heads joined, not yet projected; with fewer queries than keys, those of the first tokens. */
+function attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, { params, changes }: Block): tf.Tensor {
+  if (changes.scoreBias === undefined) return joinHeads(attention(query, key, value, { causal: false }));
+  const [, heads, queries, headDim] = query.shape as [number, number, number, number];
+  const whole = changes.scoreBias(params);
+  const keys = key.shape[2] as number;
+  const bias = queries === keys ? whole : tf.slice(whole, [0, 0, 0, 0], [1, heads, queries, keys]);
+  const scores = tf.add(tf.matMul(tf.mul(query, headDim ** -0.5), key, false, true), bias);
+  return joinHeads(tf.matMul(tf.softmax(scores), value));
+}
+
+function withBranches(x: tf.Tensor, attended: tf.Tensor, { index, params, config, changes }: Block): tf.Tensor {
+  const { branch } = changes;
+  const projected = linear(attended, params.get('attn.proj.weight'), params.get('attn.proj.bias'));
+  const after = tf.add(x, branch === undefined ? projected : branch(projected, params, index, 'attn'));
+  const hidden = mlp(after, params, config);
+  return tf.add(after, branch === undefined ? hidden : branch(hidden, params, index, 'mlp'));
 }
 
 function mlp(x: tf.Tensor, block: Parameters, config: VisionTransformerConfig): tf.Tensor {
