@@ -37,7 +37,8 @@ async function main(): Promise<number> {
 async function loadTask({ configFile }: WorkerEnvironment): Promise<void> {
   // A file that cannot be read is reported once there is somebody to report to.
   const bench = await readBenchComm(configFile).catch(() => undefined);
-  await (bench === undefined ? import('./pretrain/run-pretrain.js') : import('./bench-comm/run-bench-comm.js'));
+  if (bench !== undefined) await import('./bench-comm/run-bench-comm.js');
+  else await import('./pretrain/run-training.js');
 }
 
 async function runTask(place: Place): Promise<'completed' | 'stopped'> {
@@ -52,8 +53,12 @@ async function train(place: Place, config: AnyConfig, configHash: string): Promi
   switch (config.task) {
     case undefined:
       return (await import('./pretrain/run-pretrain.js')).runPretrain({ config, configHash, ...place });
+    case 'linear':
+      return (await import('./classify/run-linear.js')).runLinear({ config, configHash, ...place });
+    case 'finetune':
+      return (await import('./classify/run-finetune.js')).runFinetune({ config, configHash, ...place });
     default:
-      throw new SlipError('unsupported', `the task ${config.task} is not there yet`);
+      return config satisfies never;
   }
 }
 

@@ -3,20 +3,22 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
-import { PRETRAIN_FLAGS } from '@slip/config/flags';
+import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
 import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
-import { knownSize } from './known-size.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
 
 /** The flags of each task. */
 const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
+  linear: LINEAR_FLAGS,
+  finetune: FINETUNE_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };
 const TASKS = Object.keys(TASK_FLAGS);
@@ -34,9 +36,10 @@ export async function slipLaunch(argv: readonly string[], environment: NodeJS.Pr
 }
 
 async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const legacy = LEGACY_FLAGS.filter(({ name }) => !PRETRAIN_FLAGS.some((flag) => flag.name === name));
-  const own = [...LAUNCH_FLAGS, ...CLI_FLAGS.filter(({ name }) => !PRETRAIN_FLAGS.some((flag) => flag.name === name))];
   const named = argv.find((word) => TASKS.includes(word)) ?? 'pretrain';
+  const isOfTask = ({ name }: FlagDefinition) => TASK_FLAGS[named].some((flag) => flag.name === name);
+  const legacy = LEGACY_FLAGS.filter((flag) => !isOfTask(flag));
+  const own = [...LAUNCH_FLAGS, ...CLI_FLAGS.filter((flag) => !isOfTask(flag))];
   const { task = 'pretrain', flags } = parseArguments(argv, [...own, ...TASK_FLAGS[named], ...legacy], TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
   if (flags.help === true) return printHelp(task);
@@ -51,7 +54,7 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   for (const flag of legacy)
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
-  return task === 'pretrain' ? launchPretrain(request) : launchBenchComm(request);
+  return task === 'bench-comm' ? launchBenchComm(request) : launchTraining(task as TaskName, request);
 }
 
 interface LaunchRequest {
@@ -61,12 +64,12 @@ interface LaunchRequest {
   readonly log: Logger;
 }
 
-async function launchPretrain(request: LaunchRequest): Promise<number> {
+async function launchTraining(task: TaskName, request: LaunchRequest): Promise<number> {
   const { flags, settings, log } = request;
-  const { continueRun, describePlan, resolvePretrainConfig, writeRunConfig } = await import('@slip/config');
+  const { continueRun, resolveTask, writeRunConfig } = await import('@slip/config');
   const { numNodes, nprocPerNode } = settings;
-  const resolved = await resolvePretrainConfig({
-    flags: pick(flags, PRETRAIN_FLAGS),
+  const resolved = await resolveTask(task, {
+    flags: pick(flags, TASK_FLAGS[task]),
     ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
     launch: { numNodes, nprocPerNode },
     cwd: process.cwd(),
@@ -74,7 +77,10 @@ async function launchPretrain(request: LaunchRequest): Promise<number> {
   const { config, hash, notices, warnings } = await continueRun(resolved);
   for (const notice of notices) log.info(notice);
   for (const warning of warnings) log.warn(warning);
-  if (flags['dry-run'] === true) return print(describePlan(config, await knownSize(config)));
+  if (flags['dry-run'] === true) {
+    const { describeTask } = await import('./describe-task.js');
+    return print(await describeTask(config));
+  }
 
   const runFolder = path.resolve(config.outputDir);
   await bringPretrained(request, config.pretrained, runFolder);
@@ -150,7 +156,8 @@ function findWorker(): string {
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
 Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain
-when not given; bench-comm measures the collectives. --help after a task lists its flags.
+when not given; linear and finetune train a classifier on a model, bench-comm measures the collectives.
+--help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {
@@ -161,6 +168,7 @@ async function printHelp(task: string): Promise<number> {
     examples: [
       ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
       ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
+      ['slip-launch --nproc 8 linear --pretrained slip_base_100ep --data-path /data/imagenet', 'linear probing'],
       ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
       ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
     ] as const,

@@ -1,8 +1,9 @@
 // The tasks that can be submitted: what each makes of its flags before it is queued. The job itself runs slip-launch with
 // the same task. A new task of slip-launch gets an entry here.
 import path from 'node:path';
+import type { AnyConfig, TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
-import { type FlagDefinition, PRETRAIN_FLAGS } from '@slip/config/flags';
+import { FINETUNE_FLAGS, type FlagDefinition, LINEAR_FLAGS, PRETRAIN_FLAGS } from '@slip/config/flags';
 import { SlipError } from '@slip/core';
 import { CLI_FLAGS } from '../cli/common-flags.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
@@ -39,7 +40,9 @@ export interface TaskDefinition {
 }
 
 export const SUBMIT_TASKS: Readonly<Record<string, TaskDefinition>> = {
-  pretrain: { flags: PRETRAIN_FLAGS, prepare: preparePretrain },
+  pretrain: { flags: PRETRAIN_FLAGS, prepare: (request) => prepareTraining('pretrain', request) },
+  linear: { flags: LINEAR_FLAGS, prepare: (request) => prepareTraining('linear', request) },
+  finetune: { flags: FINETUNE_FLAGS, prepare: (request) => prepareTraining('finetune', request) },
   // Its table goes to the output of the job, whatever slip-submit itself prints.
   'bench-comm': { flags: BENCH_COMM_FLAGS.filter(({ name }) => name !== 'json'), prepare: prepareBenchComm },
 };
@@ -50,9 +53,9 @@ export function ownFlags(task: string): readonly FlagDefinition[] {
   return SUBMIT_TASKS[task]!.flags.filter(({ name }) => !taken.has(name));
 }
 
-async function preparePretrain({ flags, recipe, launch, cwd }: TaskRequest): Promise<SubmitTask> {
-  const { checkpointBytes, commandLineOf, describePlan, resolvePretrainConfig } = await import('@slip/config');
-  const { config, notices, warnings } = await resolvePretrainConfig({
+async function prepareTraining(task: TaskName, { flags, recipe, launch, cwd }: TaskRequest): Promise<SubmitTask> {
+  const { checkpointBytes, commandLineOf, resolveTask } = await import('@slip/config');
+  const { config, notices, warnings } = await resolveTask(task, {
     flags,
     ...(recipe === undefined ? {} : { recipe }),
     launch,
@@ -62,19 +65,30 @@ async function preparePretrain({ flags, recipe, launch, cwd }: TaskRequest): Pro
   return {
     taskFlags: commandLineOf(config),
     ...(runFolder === path.resolve(cwd) ? {} : { runFolder }),
-    files: [
-      ['root', config.root],
-      ['metadata', config.metadata],
-      ['resume', config.resume],
-    ],
+    files: filesOf(config),
     checkpointBytes: checkpointBytes(config),
     notices,
     warnings,
     describe: async (outputDir) => {
-      const { knownSize } = await import('../cli/known-size.js');
-      return describePlan({ ...config, outputDir }, await knownSize(config));
+      const { describeTask } = await import('../cli/describe-task.js');
+      return describeTask({ ...config, outputDir });
     },
   };
+}
+
+function filesOf(config: AnyConfig): SubmitTask['files'] {
+  if (config.task === undefined) {
+    return [
+      ['root', config.root],
+      ['metadata', config.metadata],
+      ['resume', config.resume],
+    ];
+  }
+  return [
+    ['data-path', config.dataPath],
+    ['catalog', config.catalog],
+    ['resume', config.resume],
+  ];
 }
 
 async function prepareBenchComm({ flags, recipe, cwd }: TaskRequest): Promise<SubmitTask> {

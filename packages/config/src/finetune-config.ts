@@ -90,6 +90,7 @@ export const FINETUNE: TrainingTask<FinetuneConfig> = {
   flags: FINETUNE_FLAGS,
   settle(values) {
     if (values.mixupGroup === 0) values.mixupGroup = values.batchSize;
+    if (values.disableEvalDuringFinetuning === true) values.evalFreq = values.epochs;
   },
   check: checkFinetune,
   notices: () => [],
@@ -139,6 +140,11 @@ function checkFinetune(config: FinetuneConfig): void {
     if (value !== 0)
       throw new SlipError('unsupported', `--${flag} ${value}: dropout is not there; the published recipes have 0`);
   }
+  if (config.dataSet === 'CIFAR')
+    throw new SlipError(
+      'unsupported',
+      '--data-set CIFAR: write the pictures into folders, and give them as --data-path',
+    );
   if (config.dataSet === 'image_folder' && config.evalDataPath === '')
     throw new SlipError('config', '--data-set image_folder needs --eval-data-path, the folder of validation pictures');
   if (config.warmupSteps <= 0 && config.warmupEpochs > config.epochs)

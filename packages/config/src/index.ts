@@ -7,7 +7,9 @@ export {
   resolveBenchComm,
   writeBenchComm,
 } from './bench-comm.js';
+export { checkpointBytes } from './checkpoint-bytes.js';
 export { commandLineOf } from './command-line.js';
+export { describeClassifier } from './describe-classifier.js';
 export {
   type FinetuneConfig,
   type FinetuneSizes,
@@ -17,11 +19,11 @@ export {
 } from './finetune-config.js';
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
 export { initialLr, type LabelledDataConfig, type LinearConfig, resolveLinearConfig } from './linear-config.js';
-export { checkpointBytes, describePlan, describeRows, type Plan, planTraining, rowsOfRanks } from './plan.js';
+export { describePlan, describeRows, type Plan, planTraining, rowsOfRanks } from './plan.js';
 export { parseRecipe, readFlagFile, readRecipe } from './recipe.js';
 export type { ResolvedConfig, TaskInput } from './resolve.js';
 export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js';
 export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
-export type { AnyConfig } from './tasks.js';
+export { type AnyConfig, resolveTask } from './tasks.js';
 export type { TaskName, TrainingConfig } from './training-config.js';
 export { checkValue } from './values.js';

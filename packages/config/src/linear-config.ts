@@ -28,7 +28,11 @@ export const LINEAR: TrainingTask<LinearConfig> = {
   name: 'linear',
   flags: LINEAR_FLAGS,
   settle: () => undefined,
-  check: checkLabelled,
+  check(config) {
+    checkLabelled(config);
+    if (config.pretrained === '')
+      throw new SlipError('config', '--pretrained is missing: the weights, or the published model, that are probed');
+  },
   notices: ({ startEpoch }) =>
     startEpoch > 0 ? ['--start-epoch has no effect: a run continues where its folder says'] : [],
   warnings: () => [],

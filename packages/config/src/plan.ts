@@ -72,11 +72,6 @@ export function planTraining(config: StepSettings, datasetSize: number, keepLast
   };
 }
 
-/** What a checkpoint weighs: parameters and both moments of AdamW in float32. */
-export function checkpointBytes(config: RunConfig): number {
-  return countParameters(modelOf(config)) * 12;
-}
-
 /** @param dataset how many samples, and where that is known from; undefined when it is not */
 export function describePlan(config: RunConfig, dataset?: { readonly size: number; readonly source: string }): string {
   const model = modelOf(config);
@@ -122,11 +117,12 @@ export function describePlan(config: RunConfig, dataset?: { readonly size: numbe
   return table(rows);
 }
 
-function table(rows: readonly [string, string][]): string {
+/** Names and values in two columns. */
+export function table(rows: readonly [string, string][]): string {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
 }
 
-function thousands(value: number): string {
+export function thousands(value: number): string {
   return value.toLocaleString('en-US');
 }

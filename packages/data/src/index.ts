@@ -15,6 +15,7 @@ export {
   type LabelledSample,
   openLabelled,
 } from './datasets/labelled-dataset.js';
+export { type LabelledPlace, type LabelledSet, locateLabelled } from './datasets/locate-labelled.js';
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
 export type { View } from './loader/batch-maker.js';

@@ -107,7 +107,8 @@ function disagreements({ model }: Weights, { vision, text }: ModelConfig): strin
     );
 }
 
-async function fill(
+/** Copies one tensor into its place in the state. @throws SlipError `unsupported` for numbers that are no float32 or halves */
+export async function fill(
   state: TrainState,
   { kind, dtype, offset, size }: TensorEntry,
   tensor: StoredTensor,

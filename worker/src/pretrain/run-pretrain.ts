@@ -27,7 +27,7 @@ async function pretrainParts(config: RunConfig, place: TaskPlace): Promise<Train
     metrics: model.family,
     metricNames: METRIC_NAMES[model.family],
     layout: stateLayout(model),
-    optimizer: adamWOptimizer({ betas: config.betas, eps: config.eps, weightDecay: config.wd }),
+    optimizer: () => adamWOptimizer({ betas: config.betas, eps: config.eps, weightDecay: config.wd }),
     validation: await prepareValidation({ config, model, group, threads, log, required: config.evaluate }),
     evaluate: config.evaluate,
     loaderOptions: (plan, rank) => loaderOptions(config, model, plan, rank),

@@ -55,7 +55,7 @@ export interface TrainingParts {
   readonly metrics: Family;
   readonly metricNames: readonly string[];
   readonly layout: StateLayout;
-  readonly optimizer: Optimizer;
+  optimizer(plan: Plan): Optimizer;
   readonly clipGrad?: number;
   /** Undefined where there is nothing to validate on. */
   readonly validation: Validation | undefined;
@@ -67,7 +67,7 @@ export interface TrainingParts {
   /** The step of a rank, perhaps a virtual one. */
   step(plan: LanePlan, rank: number): StepDefinition;
   /** How batches and what else belongs to a micro-batch get into that step. */
-  feed(executor: StepExecutor, plan: LanePlan, rank: number): Feed;
+  feed(executor: StepExecutor, plan: LanePlan, rank: number, datasetSize: number): Feed;
   /** Fills a fresh state for a run that has no checkpoint. @throws SlipError where there is nothing to begin with */
   begin(state: TrainState): Promise<void>;
 }
@@ -109,7 +109,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     }
     const plan = parts.plan(loaders[0].datasetSize);
     if (group.rank === 0) await writePlan(config.outputDir, plan);
-    const state = await createTrainState(parts.layout, config.seed, group, parts.optimizer.moments);
+    const optimizer = parts.optimizer(plan);
+    const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
     const checkpoint = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
@@ -124,7 +125,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       const step = { definition: parts.step(lanePlan, rank), config, state, microGrads, collectives, threads };
       const executor = await compileTrainStep(step, lanePlan, rank);
       closers.unshift(() => executor.close());
-      lanes.push({ executor, loader: loaders[lane], feed: parts.feed(executor, lanePlan, rank), microGrads, grads });
+      const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
+      lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
     const gradientWire = await createGradientWire(config, state, group, log);
     if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt);
@@ -135,7 +137,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       savedStep: checkpoint?.step ?? -1,
     });
     closers.unshift(() => checkpointer.close());
-    const { optimizer, clipGrad, metricNames, validation } = parts;
+    const { clipGrad, metricNames, validation } = parts;
     const outcome = await train({
       ...{ config, plan, state, lanes, metricNames, group, clock, gradientWire, optimizer, validation, metrics, log },
       ...(clipGrad === undefined ? {} : { clipGrad }),
@@ -196,7 +198,7 @@ async function evaluateOnly(
   parts: TrainingParts,
   group: ProcessGroup,
 ): Promise<TrainOutcome> {
-  const state = await createTrainState(parts.layout, context.config.seed, group, parts.optimizer.moments);
+  const state = await createTrainState(parts.layout, context.config.seed, group, []);
   await restore(context, parts, state, group);
   context.log.info((await parts.validation!.run(state)).summary);
   return 'completed';
