@@ -155,9 +155,9 @@ function findWorker(): string {
 
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
-Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is pretrain
-when not given; linear and finetune train a classifier on a model, bench-comm measures the collectives.
---help after a task lists its flags.
+Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is
+pretrain when not given; linear and finetune train a classifier on a model, bench-comm measures
+the collectives. --help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {

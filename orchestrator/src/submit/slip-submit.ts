@@ -133,8 +133,8 @@ slip-submit ${RUN_COMMANDS.join('|')} RUN
 slip-submit doctor [job flags]
 
 Submits a run to Slurm: one agent per node, one worker per GPU, back into the queue after a
-preemption, a time limit or a lost node. TASK is pretrain when not given, or bench-comm; --help
-after a task lists its flags. Flags may be written with hyphens or underscores.`;
+preemption, a time limit or a lost node. TASK is pretrain when not given, or linear, finetune,
+bench-comm; --help after a task lists its flags. Flags may be written with hyphens or underscores.`;
 
 async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Promise<number> {
   const { renderHelp } = await import('../cli/help.js');

@@ -8,6 +8,7 @@ import { commandLineOf, readFlagFile, resolvePretrainConfig } from '@slip/config
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
+import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { renderBatchScript } from './batch-script.js';
 import { diskProblem } from './checks.js';
 import { parseJobFacts } from './job-facts.js';
@@ -17,6 +18,7 @@ import { flagsFromSbatchVariables, slurmEnvironment } from './slurm-command.js';
 import { elementsOf, refuseEqualFolders } from './submit-array.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { planSubmission, resolveSubmitFlags } from './submit-plan.js';
+import { ownFlags, SUBMIT_TASKS } from './submit-tasks.js';
 import { formatTimeLimit, parseTimeLimit } from './time-limit.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -141,6 +143,28 @@ test('no job flag stands in the way of a task flag', () => {
     names(SUBMIT_FLAGS).filter((name) => task.has(name)),
     [],
   );
+});
+
+test('classifiers are submitted as runs are: flags, files that have to be there, sizes and plan', async () => {
+  const launch = { numNodes: 1, nprocPerNode: 8 };
+  const request = (flags: Record<string, unknown>, recipe: string) => ({ flags, recipe, launch, cwd: '/home/me' });
+  const data = { 'data-path': '/data/imagenet', pretrained: 'slip_base_100ep' };
+  const finetune = await SUBMIT_TASKS.finetune!.prepare(request(data, 'finetune_vitb16'));
+  assert.ok(finetune.taskFlags.includes('--layer-decay=0.65') && finetune.taskFlags.includes('--use-cls'));
+  assert.deepEqual(finetune.files[0], ['data-path', '/data/imagenet']);
+  assert.equal(finetune.checkpointBytes, 86_567_656 * 12);
+  assert.match(await finetune.describe('/runs/1'), /beit_base_patch16_224: 12 blocks of width 768/);
+  const linear = await SUBMIT_TASKS.linear!.prepare(request(data, 'linear_imagenet'));
+  assert.match(await linear.describe('/runs/2'), /0.00625 \(--lr-rule published\)/);
+  for (const task of ['linear', 'finetune']) {
+    const taken = new Set(LAUNCH_FLAGS.flatMap(({ name, alias = [] }) => [name, ...alias]));
+    const names = ownFlags(task).flatMap(({ name, alias = [] }) => [name, ...alias]);
+    assert.deepEqual(
+      names.filter((name) => taken.has(name)),
+      [],
+      `${task} has no flag of the launcher`,
+    );
+  }
 });
 
 test("time limits in all of Slurm's forms", () => {

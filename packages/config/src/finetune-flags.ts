@@ -22,7 +22,6 @@ const ACCEPTED: readonly FlagDefinition[] = group(
     toggle('dist-eval', 'ranks always share the validation, with exact figures'),
     toggle('dist-on-itp', 'ranks are found by slip-launch'),
     toggle('enable-deepspeed', 'the optimizer is always sharded over the ranks (ZeRO stage 1)'),
-    text('log-dir', '', 'TensorBoard files are in the run folder'),
     count('start-epoch', 0, 'a run continues where its folder says'),
     define('rel-pos-bias', 'boolean', true, 'see --disable-rel-pos-bias', {}),
     define('use-mean-pooling', 'boolean', true, 'see --use-cls', {}),
