@@ -306,6 +306,31 @@ def augmentations():
     ]
 
 
+def probes(rows=60, width=6, classes=4):
+    """The optimum of regularised logistic regression on features sin(0.7 r + 1.3 c) + 0.5 sin(r * (c + 1)), label (r * r + r // 7) mod 4."""
+    r, c = np.meshgrid(np.arange(rows, dtype=np.float64), np.arange(width, dtype=np.float64), indexing="ij")
+    features = torch.from_numpy((np.sin(0.7 * r + 1.3 * c) + 0.5 * np.sin(r * (c + 1))).astype(np.float32).astype(np.float64))
+    labels = torch.tensor([(i * i + i // 7) % classes for i in range(rows)])
+    results = []
+    for l2 in (1e-1, 1e-2, 1e-3):
+        weight, bias = torch.zeros(classes, width, requires_grad=True), torch.zeros(classes, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weight, bias], max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-16, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(features @ weight.T + bias, labels) + 0.5 * l2 * (weight**2).sum()
+            loss.backward()
+            return loss
+
+        for _ in range(20):
+            optimizer.step(closure)
+        loss = closure()
+        assert max(weight.grad.abs().max(), bias.grad.abs().max()) < 1e-7
+        accuracy = ((features @ weight.T + bias).argmax(1) == labels).double().mean() * 100
+        results.append(dict(l2=l2, value=float(loss), acc1=float(accuracy), weight=rounded(weight)))
+    return dict(rows=rows, width=width, classes=classes, results=results)
+
+
 published = dict(pooling="cls", absolute=True, relative=False, layer_scale=0)
 beit = dict(pooling="mean", absolute=False, relative=True, layer_scale=0.1)
 both = dict(pooling="cls", absolute=True, relative=True, layer_scale=0.1)
@@ -320,6 +345,7 @@ document = dict(
         both=finetune(both, 0, None, None, 1),
     ),
     augmentations=augmentations(),
+    probes=probes(),
 )
 path = pathlib.Path(__file__).with_name("classifier.json")
 path.write_text(json.dumps(document, separators=(",", ":")) + "\n")

@@ -1,5 +1,6 @@
-// `slip-data make-emoji`: draws the emoji of three art styles in COCO's layout and a fourth, held-out one as an image folder.
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+// `slip-data make-emoji`: draws the emoji of three art styles in COCO's layout and a fourth, held-out one as an image folder; the
+// first three are there as folders of classes too, for linear probing and fine-tuning.
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
@@ -30,9 +31,16 @@ interface Picture {
   readonly file: string;
 }
 
+/** A training picture under the name of its class. */
+interface LabelledPicture {
+  readonly subgroup: string;
+  readonly file: string;
+  readonly link: string;
+}
+
 const MARKER = 'made.json';
 /** Raised when the pictures or texts of the same settings change, so that an older folder is made anew. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** @returns what was made, and whether it was there already. @throws SlipError `data` when the folder cannot be written */
 export async function makeEmoji(options: MakeEmojiOptions): Promise<{ summary: EmojiSummary; existed: boolean }> {
@@ -74,10 +82,14 @@ async function build(folder: string, { size, limit, progress }: MakeEmojiOptions
 
   const pictures: Picture[] = [...training.pictures, ...test];
   await drawAll(folder, pictures, size, progress);
+  await linkClasses(
+    folder,
+    training.labelled.filter(({ subgroup }) => classes.includes(subgroup)),
+  );
   const json = (file: string, content: unknown) =>
     writeFile(path.join(folder, file), `${JSON.stringify(content, null, 1)}\n`);
   await json('coco/annotations/captions_train2017.json', training.annotations);
-  await json('catalog.json', { emoji: { path: 'heldout', type: 'imagefolder', train: 'val', test: 'val' } });
+  await json('catalog.json', { emoji: { path: '.', type: 'imagefolder', train: 'classes', test: 'heldout/val' } });
   await json('labels.json', { emoji: classes.map(classTexts) });
   await json('templates.json', { emoji: TEMPLATES });
   await writeFile(path.join(folder, 'LICENSES.md'), licences([...styles, heldOut]));
@@ -95,6 +107,7 @@ function trainingSet(emoji: readonly Emoji[], styles: readonly ArtStyle[]) {
   const pictures: Picture[] = [];
   const images: unknown[] = [];
   const annotations: unknown[] = [];
+  const labelled: LabelledPicture[] = [];
   const counts: Record<string, number> = Object.fromEntries(styles.map(({ name }) => [name, 0]));
   for (const one of emoji) {
     for (const [licence, style] of styles.entries()) {
@@ -103,6 +116,7 @@ function trainingSet(emoji: readonly Emoji[], styles: readonly ArtStyle[]) {
       const id = pictures.length + 1;
       const name = `${String(id).padStart(12, '0')}.jpg`;
       pictures.push({ svg, file: `coco/train2017/${name}` });
+      labelled.push({ subgroup: one.subgroup, file: name, link: `${style.name}-${fileName(one)}` });
       images.push({ id, file_name: name, license: licence + 1 });
       for (const caption of captionsOf(one)) annotations.push({ id: annotations.length + 1, image_id: id, caption });
       counts[style.name] += 1;
@@ -114,17 +128,28 @@ function trainingSet(emoji: readonly Emoji[], styles: readonly ArtStyle[]) {
     url: licenceUrl,
   }));
   const info = { description: 'Emoji of several art styles with their names and tags as captions' };
-  return { pictures, counts, annotations: { info, licenses, images, annotations } };
+  return { pictures, labelled, counts, annotations: { info, licenses, images, annotations } };
 }
 
 function heldOutSet(emoji: readonly Emoji[], style: ArtStyle): (Picture & { subgroup: string })[] {
   return emoji.flatMap((one) => {
     const svg = style.svg(one);
     if (svg === undefined) return [];
-    const { subgroup, hexcode, label } = one;
-    const name = label.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '');
-    return [{ svg, subgroup, file: `heldout/val/${subgroup}/${hexcode.toLowerCase()}-${name}.jpg` }];
+    const { subgroup } = one;
+    return [{ svg, subgroup, file: `heldout/val/${subgroup}/${fileName(one)}` }];
   });
+}
+
+function fileName({ hexcode, label }: Emoji): string {
+  return `${hexcode.toLowerCase()}-${label.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')}.jpg`;
+}
+
+/** `classes/<class>/<style>-<emoji>.jpg`, as links to the pictures with captions. */
+async function linkClasses(folder: string, pictures: readonly LabelledPicture[]): Promise<void> {
+  for (const name of new Set(pictures.map(({ subgroup }) => subgroup)))
+    await mkdir(path.join(folder, 'classes', name), { recursive: true });
+  for (const { subgroup, file, link } of pictures)
+    await symlink(path.join('../../coco/train2017', file), path.join(folder, 'classes', subgroup, link));
 }
 
 async function drawAll(

@@ -21,6 +21,11 @@ export interface LinearConfig extends TrainingConfig, LabelledDataConfig {
   readonly momentum: number;
   readonly wd: number;
   readonly augment: boolean;
+  readonly solver: 'recipe' | 'lbfgs' | 'sgd';
+  /** Numbers as they were written. */
+  readonly l2: readonly string[];
+  readonly holdout: number;
+  readonly maxIterations: number;
   readonly evaluate: boolean;
 }
 
@@ -32,10 +37,16 @@ export const LINEAR: TrainingTask<LinearConfig> = {
     checkLabelled(config);
     if (config.pretrained === '')
       throw new SlipError('config', '--pretrained is missing: the weights, or the published model, that are probed');
+    const wrong = config.l2.find((value) => !(Number(value) >= 0));
+    if (wrong !== undefined || config.l2.length === 0)
+      throw new SlipError('config', `--l2 ${wrong ?? ''}: numbers of at least 0 are wanted, such as 1e-4 1e-3`);
   },
   notices: ({ startEpoch }) =>
     startEpoch > 0 ? ['--start-epoch has no effect: a run continues where its folder says'] : [],
-  warnings: () => [],
+  warnings({ solver }, given) {
+    const idle = solver === 'recipe' ? ['l2', 'holdout', 'max-iterations'] : ['augment', 'wd', 'eval-freq', 'evaluate'];
+    return idle.filter((name) => given.has(name)).map((name) => `--${name} has no effect with --solver ${solver}`);
+  },
 };
 
 /** @throws SlipError `config` or `unsupported`, naming the flag or the recipe's line */

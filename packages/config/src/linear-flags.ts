@@ -56,6 +56,22 @@ export const LINEAR_FLAGS: readonly FlagDefinition[] = [
     count('seed', 0, 'of initialisation, order and augmentation'),
     count('max-steps', 0, 'stop after this many steps, schedule unchanged; 0 is all', { mayChange: true }),
   ]),
+  ...group('Fast probing', [
+    text(
+      'solver',
+      'recipe',
+      "the original's recipe with augmentation; or classifiers on features that are computed once, by L-BFGS to the optimum or SGD",
+      { choices: ['recipe', 'lbfgs', 'sgd'] },
+    ),
+    define('l2', 'array', ['1e-6', '1e-5', '1e-4', '1e-3', '1e-2', '1e-1'], 'regularisations tried on features', {
+      texts: true,
+    }),
+    real('holdout', 0.1, 'share of the training pictures by which the regularisation is chosen', {
+      min: 0.001,
+      max: 0.9,
+    }),
+    count('max-iterations', 1000, 'of L-BFGS for each regularisation', size),
+  ]),
   ...RUN_FLAGS,
   ...group('Validation', [
     count('eval-freq', 10, 'epochs between validations', { min: 1, mayChange: true }),

@@ -1,5 +1,12 @@
 // SLIP, CLIP and SimCLR: towers, losses, initialisation, optimizer. Sizes and names alone are in ./architecture.
-export { type FinetuneStepOptions, finetuneStep, linearStep, logitsStep } from './classifier/classifier-steps.js';
+export {
+  type FinetuneStepOptions,
+  finetuneStep,
+  linearStep,
+  logitsStep,
+  probeStep,
+  towerFeatureStep,
+} from './classifier/classifier-steps.js';
 export { dropPathRates, writeDropPath } from './classifier/drop-path.js';
 export {
   drawKey,

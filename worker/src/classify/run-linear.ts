@@ -3,10 +3,16 @@ import { initialLr, type LinearConfig, planTraining } from '@slip/config';
 import type { LabelledView, TrainLoaderOptions } from '@slip/data';
 import type { StepExecutor } from '@slip/engine';
 import { linearStep } from '@slip/model';
-import { linearLayout, plainClassifier } from '@slip/model/architecture';
+import { linearLayout, plainClassifier, type VisionConfig } from '@slip/model/architecture';
 import type { Feed, LanePlan } from '../pretrain/lanes.js';
 import { sgdOptimizer } from '../pretrain/optimizer.js';
-import { runTraining, type TaskPlace, type TrainingParts, type WorkerContext } from '../pretrain/run-training.js';
+import {
+  runTraining,
+  type TaskPlace,
+  type TrainingParts,
+  type WorkerContext,
+  withPlace,
+} from '../pretrain/run-training.js';
 import type { TrainOutcome } from '../pretrain/trainer.js';
 import { classifierValidation } from './classifier-validation.js';
 import { type LabelledImages, openLabelledImages } from './labelled-images.js';
@@ -14,8 +20,15 @@ import { writeRowWeights } from './row-weights.js';
 import { loadTower, towerOf, withWeights } from './tower-weights.js';
 
 /** The whole life of a worker of linear probing. */
-export function runLinear(context: WorkerContext<LinearConfig>): Promise<TrainOutcome> {
-  return runTraining(context, (place) => linearParts(context.config, place));
+export async function runLinear(context: WorkerContext<LinearConfig>): Promise<TrainOutcome> {
+  if (context.config.solver === 'recipe') return runTraining(context, (place) => linearParts(context.config, place));
+  const { runProbe } = await import('./probe/run-probe.js');
+  return withPlace(context, (place) => runProbe(context, place));
+}
+
+/** Pictures as the classifier sees them without augmentation: short side to 256 of 224. */
+export function linearView({ imageSize }: VisionConfig): LabelledView {
+  return { filter: 'bilinear', normalisation: 'imagenet', resizeTo: Math.round((imageSize * 256) / 224) };
 }
 
 async function linearParts(config: LinearConfig, place: TaskPlace): Promise<TrainingParts> {
@@ -29,11 +42,7 @@ async function linearParts(config: LinearConfig, place: TaskPlace): Promise<Trai
   );
   const classifier = plainClassifier(vision, images.numClasses);
   const layout = linearLayout(classifier);
-  const view: LabelledView = {
-    filter: 'bilinear',
-    normalisation: 'imagenet',
-    resizeTo: Math.round((vision.imageSize * 256) / 224),
-  };
+  const view = linearView(vision);
   const { dataset, momentum, wd, evaluate } = config;
   return {
     title: `linear probe of ${vision.depth} x ${vision.width} on ${dataset}: ${images.numClasses} classes, first lr ${initialLr(config)}`,

@@ -79,13 +79,22 @@ export async function runTraining<C extends TrainingConfig>(
 ): Promise<TrainOutcome> {
   // Before the group is opened: from then on a signal asks for a stop at a step boundary.
   const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping after the current step`));
-  return withGroup(context, context.config, async (group) => {
-    const { config, environment, log } = context;
-    const threads = threadsPerWorker(config, environment);
-    const parts = await prepare({ group, threads, log, cacheFolder: environment.cacheFolder });
+  return withPlace(context, async (place) => {
+    const { group, threads } = place;
+    const parts = await prepare(place);
     if (parts.evaluate) return evaluateOnly(context, parts, group);
     return trainAll(context, parts, { group, threads, stop });
   });
+}
+
+/** Opens the group of this worker for a task, and closes it again. */
+export function withPlace<C extends TrainingConfig, T>(
+  context: WorkerContext<C>,
+  work: (place: TaskPlace) => Promise<T>,
+): Promise<T> {
+  const { config, environment, log } = context;
+  const threads = threadsPerWorker(config, environment);
+  return withGroup(context, config, (group) => work({ group, threads, log, cacheFolder: environment.cacheFolder }));
 }
 
 interface Running {

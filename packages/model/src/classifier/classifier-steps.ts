@@ -93,6 +93,47 @@ export function logitsStep(config: ClassifierConfig, layout: StateLayout, rows: 
   };
 }
 
+/** Inputs: the tensors of the tower and `image` [B, 3, S, S]; output `features` [B, width], what the classifier would see. */
+export function towerFeatureStep(config: ClassifierConfig, layout: StateLayout, rows: number): StepDefinition {
+  return {
+    name: 'tower features',
+    inputs: [
+      ...stateSpecs(layout).filter(({ name }) => !name.startsWith(`${PREFIX.param}head.`)),
+      imageSpec(config, rows),
+    ],
+    fn: (inputs) => ({
+      features: visionTransformer(inputs.image, parametersOf(stateTensors(layout, inputs)), config.vision),
+    }),
+  };
+}
+
+/**
+ * A linear classifier on features. Inputs: `param/head.weight` [classes, width], `param/head.bias` [classes], `features` [B, width],
+ * `labels` [B] int32, `weights` [B]. Outputs: `loss`, the sum of weighted losses, `grad/head.*`, `logits` [B, classes].
+ */
+export function probeStep(width: number, numClasses: number, rows: number): StepDefinition {
+  return {
+    name: 'probe',
+    inputs: [
+      { name: 'param/head.weight', shape: [numClasses, width], dtype: 'float32' },
+      { name: 'param/head.bias', shape: [numClasses], dtype: 'float32' },
+      { name: 'features', shape: [rows, width], dtype: 'float32' },
+      { name: 'labels', shape: [rows], dtype: 'int32' },
+      { name: 'weights', shape: [rows], dtype: 'float32' },
+    ],
+    fn(inputs) {
+      const targets = tf.oneHot(inputs.labels as tf.Tensor1D, numClasses, 1, 0, 'float32');
+      const head = { weight: inputs['param/head.weight'], bias: inputs['param/head.bias'] };
+      const { results, gradients } = valueAndGradients(head, ({ weight, bias }) => {
+        const logits = linear(inputs.features, weight, bias);
+        const perRow = tf.neg(tf.sum(tf.mul(targets, tf.logSoftmax(logits)), 1));
+        return { loss: tf.sum(tf.mul(perRow, inputs.weights)), logits };
+      });
+      return { ...results, 'grad/head.weight': gradients.weight, 'grad/head.bias': gradients.bias };
+    },
+  };
+}
+
 function stateSpecs({ entries }: StateLayout): TensorSpec[] {
   return entries.map(({ name, kind, shape }) => ({ name: PREFIX[kind] + name, shape, dtype: 'float32' }));
 }

@@ -1,0 +1,88 @@
+// The tower's features of this rank's share of labelled pictures: computed once, and kept in the run folder for the next start.
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ProcessGroup } from '@slip/comms';
+import { type Logger, writeFileAtomic } from '@slip/core';
+import { createEvalLoader, type ImageFolder, type LabelledView } from '@slip/data';
+import { createOnnxExecutor } from '@slip/engine';
+import { towerFeatureStep } from '@slip/model';
+import type { ClassifierConfig, StateLayout } from '@slip/model/architecture';
+import { stateInputs } from '../../pretrain/run-training.js';
+import type { TrainState } from '../../pretrain/train-state.js';
+import type { ShardedRows } from './solve.js';
+
+const IMAGE_BATCH = 64;
+
+export interface FeatureTask {
+  readonly classifier: ClassifierConfig;
+  readonly layout: StateLayout;
+  readonly state: TrainState;
+  readonly view: LabelledView;
+  readonly group: ProcessGroup;
+  readonly threads: number;
+  /** Where features are kept. */
+  readonly folder: string;
+  /** Whatever else the features depend on: the weights. */
+  readonly key: string;
+  readonly log: Logger;
+}
+
+/** The share of this rank, whose pictures are neighbours in the set. */
+export async function featuresOf(task: FeatureTask, split: string, images: ImageFolder): Promise<ShardedRows> {
+  const { group, classifier, folder } = task;
+  const total = images.items.length;
+  const boundary = (rank: number) => Math.floor((total * rank) / group.worldSize);
+  const [first, end] = [boundary(group.rank), boundary(group.rank + 1)];
+  const labels = Int32Array.from(images.items.slice(first, end), ({ label }) => label);
+  const { width, imageSize } = classifier.vision;
+  const facts = [task.key, imageSize, task.view, first, end, images.items.slice(first, end)];
+  const name = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
+  const file = path.join(folder, `${split}-${name}.f32`);
+  const kept = await readFeatures(file, labels.length * width);
+  if (kept !== undefined) return { features: kept, labels, first, total };
+  const features = await compute(task, images);
+  await mkdir(folder, { recursive: true });
+  await writeFileAtomic(file, new Uint8Array(features.buffer));
+  return { features, labels, first, total };
+}
+
+async function readFeatures(file: string, length: number): Promise<Float32Array | undefined> {
+  const bytes = await readFile(file).catch(() => undefined);
+  if (bytes?.byteLength !== 4 * length) return undefined;
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32Array> {
+  const { classifier, layout, state, view, group, threads, log } = task;
+  const { width, imageSize } = classifier.vision;
+  const definition = towerFeatureStep(classifier, layout, IMAGE_BATCH);
+  const inputs = stateInputs(state, definition);
+  const executor = await createOnnxExecutor(definition, { rank: 0, worldSize: 1, threads, inputs });
+  try {
+    const parts: Float32Array[] = [];
+    let done = 0;
+    let told = performance.now();
+    const shared = { imageSize, batchSize: IMAGE_BATCH, rank: group.rank, worldSize: group.worldSize, view };
+    for await (const batch of createEvalLoader({ items: images.items, ...shared })) {
+      const input = executor.input('image') as Float32Array;
+      input.set(batch.images);
+      input.fill(0, batch.images.length);
+      await executor.run();
+      parts.push((executor.output('features') as Float32Array).slice(0, batch.items.length * width));
+      done += batch.items.length * group.worldSize;
+      if (group.rank !== 0 || performance.now() - told < 5000) continue;
+      told = performance.now();
+      log.info(`features: about ${done.toLocaleString('en')} of ${images.items.length.toLocaleString('en')} pictures`);
+    }
+    const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  } finally {
+    await executor.close();
+  }
+}
