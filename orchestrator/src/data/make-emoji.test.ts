@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { openDataset } from '@slip/data';
+import { openDataset, openImageFolder } from '@slip/data';
 import sharp from 'sharp';
 import { HELD_OUT_STYLE, listEmoji, openStyle } from './emoji-catalog.js';
 import { captionsOf, classTexts } from './emoji-texts.js';
@@ -92,6 +92,10 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
     assert.deepEqual([width, height, format], [32, 32, 'jpeg']);
   }
   const classes = readdirSync(path.join(folder, 'a/heldout/val')).sort();
+  const linked = await openImageFolder(path.join(folder, 'a/classes'));
+  assert.ok(linked.classes.every((name) => classes.includes(name)));
+  assert.ok(linked.items.length >= classes.length);
+  for (const { file } of linked.items) assert.equal((await sharp(file).metadata()).width, 32);
   const labels = JSON.parse(readFileSync(path.join(folder, 'a/labels.json'), 'utf8')).emoji;
   assert.deepEqual(labels, classes.map(classTexts));
   assert.match(readFileSync(path.join(folder, 'a/LICENSES.md'), 'utf8'), /Apache 2.0.*CC BY 4.0.*CC BY-SA 4.0.*MIT/s);
