@@ -331,6 +331,19 @@ def probes(rows=60, width=6, classes=4):
     return dict(rows=rows, width=width, classes=classes, results=results)
 
 
+def positions(width=3):
+    """Position embeddings sin(0.9 t + 0.4 c) of token t (class token 0) for other grids."""
+    results = []
+    for before, after in ((3, 5), (5, 3), (2, 7)):
+        t, c = np.meshgrid(np.arange(1 + before**2, dtype=np.float64), np.arange(width, dtype=np.float64), indexing="ij")
+        values = torch.from_numpy(np.sin(0.9 * t + 0.4 * c))
+        grid = values[1:].view(1, before, before, width).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, size=(after, after), mode="bicubic", align_corners=False)
+        whole = torch.cat([values[:1], grid.permute(0, 2, 3, 1).reshape(-1, width)])
+        results.append({"from": before, "to": after, "values": rounded(whole)})
+    return dict(width=width, results=results)
+
+
 published = dict(pooling="cls", absolute=True, relative=False, layer_scale=0)
 beit = dict(pooling="mean", absolute=False, relative=True, layer_scale=0.1)
 both = dict(pooling="cls", absolute=True, relative=True, layer_scale=0.1)
@@ -346,6 +359,7 @@ document = dict(
     ),
     augmentations=augmentations(),
     probes=probes(),
+    positions=positions(),
 )
 path = pathlib.Path(__file__).with_name("classifier.json")
 path.write_text(json.dumps(document, separators=(",", ":")) + "\n")

@@ -1,10 +1,11 @@
 // What linear probing and fine-tuning refuse, the places of labelled pictures, and by how much rows count.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { Weights } from '@slip/weights';
+import { interpolatePositions } from './interpolate-positions.js';
 import { openLabelledImages } from './labelled-images.js';
 import { writeRowWeights } from './row-weights.js';
 import { cosineByEpoch } from './run-linear.js';
@@ -92,6 +93,21 @@ test('the learning rate of linear probing changes with the epoch, not inside it'
   assert.deepEqual([rate(0), rate(9)], [0.1, 0.1]);
   for (const [epoch, expected] of [0.1, 0.0853553391, 0.05, 0.0146446609].entries())
     assert.ok(Math.abs(rate(10 * epoch) - expected) < 1e-9);
+});
+
+test("positions are interpolated as PyTorch's, the class token's left alone", () => {
+  const { positions } = JSON.parse(
+    readFileSync(new URL('../../../test/golden/classifier.json', import.meta.url), 'utf8'),
+  ) as { positions: { width: number; results: { from: number; to: number; values: number[] }[] } };
+  const { width } = positions;
+  for (const { from, to, values } of positions.results) {
+    const source = Float32Array.from({ length: (1 + from * from) * width }, (_, i) =>
+      Math.sin(0.9 * Math.floor(i / width) + 0.4 * (i % width)),
+    );
+    const found = interpolatePositions(source, from, to, width);
+    assert.equal(found.length, values.length);
+    for (const [i, value] of values.entries()) assert.ok(Math.abs(found[i] - value) < 1e-6, `${from} to ${to}, ${i}`);
+  }
 });
 
 function temporaryFolder(t: TestContext): string {

@@ -71,18 +71,17 @@ async function towerFor(config: FinetuneConfig, cacheFolder: string): Promise<Vi
   const wanted: VisionConfig = { kind: 'vit', imageSize, patchSize, width, depth, heads, ...plain };
   if (config.pretrained === '') return wanted;
   const found = await withWeights(config.pretrained, cacheFolder, (weights) => towerOf(weights, { heads }));
-  const flags = {
-    imageSize: 'input-size',
-    patchSize: 'patch-size',
-    width: 'vision-width',
-    depth: 'vision-depth',
-  } as const;
-  for (const [key, flag] of Object.entries(flags) as [keyof typeof flags, string][]) {
-    if (found[key] === wanted[key] || (key === 'imageSize' && !config.absPosEmb)) continue;
+  const sizes = [
+    ['patch-size', found.patchSize, patchSize],
+    ['vision-width', found.width, width],
+    ['vision-depth', found.depth, depth],
+  ] as const;
+  for (const [flag, inFile, inModel] of sizes) {
+    if (inFile === inModel) continue;
     throw new SlipError(
       'config',
-      `${config.pretrained} has ${found[key]} where --model ${config.model} has ${wanted[key]}; choose the model that fits, ` +
-        `or --${flag} ${found[key]}`,
+      `${config.pretrained} has --${flag} ${inFile}, --model ${config.model} has ${inModel}; choose the model that fits, or pass ` +
+        `--${flag} ${inFile}`,
     );
   }
   return { ...found, imageSize };

@@ -2,9 +2,10 @@
 // (../pretrain/pretrained.ts).
 import { type Logger, SlipError } from '@slip/core';
 import type { VisionTransformerConfig } from '@slip/model/architecture';
-import { findPretrained, openWeights, type Weights } from '@slip/weights';
+import { findPretrained, openWeights, readWhole, type StoredTensor, type Weights, widened } from '@slip/weights';
 import { fill } from '../pretrain/pretrained.js';
-import type { TrainState } from '../pretrain/train-state.js';
+import { type TrainState, tensorView } from '../pretrain/train-state.js';
+import { interpolatePositions } from './interpolate-positions.js';
 
 /** @throws SlipError `checkpoint` when there is no such file, or no tower in it; whatever `use` throws */
 export async function withWeights<T>(
@@ -90,6 +91,9 @@ export async function loadTower(
     const tensor = given.get(`visual.${entry.name}`);
     if (tensor !== undefined && `${tensor.shape}` === `${entry.shape}`) {
       await fill(state, entry, tensor);
+    } else if (tensor !== undefined && entry.name === 'pos_embed' && tensor.shape[2] === entry.shape[2]) {
+      await fillPositions(state, tensor, entry.shape);
+      log?.info(`positions of ${tensor.shape[1] - 1} patches are interpolated to ${entry.shape[1] - 1}`);
     } else if (tensor !== undefined || !fresh(entry.name)) {
       const found = tensor === undefined ? 'not' : `[${tensor.shape}]`;
       throw new SlipError(
@@ -100,4 +104,11 @@ export async function loadTower(
   }
   for (const note of weights.notes) log?.warn(`${weights.path}: ${note}`);
   log?.info(`the tower begins with the weights of ${weights.path}`);
+}
+
+async function fillPositions(state: TrainState, tensor: StoredTensor, shape: readonly number[]): Promise<void> {
+  const bytes = await readWhole(widened(tensor));
+  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const [from, to] = [tensor.shape[1], shape[1]].map((tokens) => Math.sqrt(tokens - 1));
+  tensorView(state, state.params, 'pos_embed').set(interpolatePositions(values, from, to, shape[2]));
 }
