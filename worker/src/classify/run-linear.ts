@@ -13,6 +13,7 @@ import {
   type WorkerContext,
   withPlace,
 } from '../pretrain/run-training.js';
+import { listenForStop } from '../pretrain/stop-request.js';
 import type { TrainOutcome } from '../pretrain/trainer.js';
 import { classifierValidation } from './classifier-validation.js';
 import { type LabelledImages, openLabelledImages } from './labelled-images.js';
@@ -23,7 +24,8 @@ import { loadTower, towerOf, withWeights } from './tower-weights.js';
 export async function runLinear(context: WorkerContext<LinearConfig>): Promise<TrainOutcome> {
   if (context.config.solver === 'recipe') return runTraining(context, (place) => linearParts(context.config, place));
   const { runProbe } = await import('./probe/run-probe.js');
-  return withPlace(context, (place) => runProbe(context, place));
+  const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping`));
+  return withPlace(context, (place) => runProbe(context, place, () => stop.signal !== undefined));
 }
 
 /** Pictures as the classifier sees them without augmentation: short side to 256 of 224. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ProcessGroup } from '@slip/comms';
-import { type Logger, writeFileAtomic } from '@slip/core';
+import { type Logger, SlipError, writeFileAtomic } from '@slip/core';
 import { createEvalLoader, type ImageFolder, type LabelledView } from '@slip/data';
 import { createOnnxExecutor } from '@slip/engine';
 import { towerFeatureStep } from '@slip/model';
@@ -26,9 +26,10 @@ export interface FeatureTask {
   /** Whatever else the features depend on: the weights. */
   readonly key: string;
   readonly log: Logger;
+  readonly stopRequested: () => boolean;
 }
 
-/** The share of this rank, whose pictures are neighbours in the set. */
+/** The share of this rank, whose pictures are neighbours in the set. Collective. @throws SlipError `stopped` on all ranks alike */
 export async function featuresOf(task: FeatureTask, split: string, images: ImageFolder): Promise<ShardedRows> {
   const { group, classifier, folder } = task;
   const total = images.items.length;
@@ -40,10 +41,13 @@ export async function featuresOf(task: FeatureTask, split: string, images: Image
   const name = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
   const file = path.join(folder, `${split}-${name}.f32`);
   const kept = await readFeatures(file, labels.length * width);
-  if (kept !== undefined) return { features: kept, labels, first, total };
-  const features = await compute(task, images);
-  await mkdir(folder, { recursive: true });
-  await writeFileAtomic(file, new Uint8Array(features.buffer));
+  const features = kept ?? (await compute(task, images));
+  if (kept === undefined && features !== undefined) {
+    await mkdir(folder, { recursive: true });
+    await writeFileAtomic(file, new Uint8Array(features.buffer));
+  }
+  const stopped = await group.allGatherObject(features === undefined);
+  if (features === undefined || stopped.some(Boolean)) throw new SlipError('stopped', 'asked to stop');
   return { features, labels, first, total };
 }
 
@@ -53,7 +57,8 @@ async function readFeatures(file: string, length: number): Promise<Float32Array 
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
-async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32Array> {
+/** @returns undefined when this rank was asked to stop */
+async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32Array | undefined> {
   const { classifier, layout, state, view, group, threads, log } = task;
   const { width, imageSize } = classifier.vision;
   const definition = towerFeatureStep(classifier, layout, IMAGE_BATCH);
@@ -71,6 +76,7 @@ async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32A
       await executor.run();
       parts.push((executor.output('features') as Float32Array).slice(0, batch.items.length * width));
       done += batch.items.length * group.worldSize;
+      if (task.stopRequested()) return undefined;
       if (group.rank !== 0 || performance.now() - told < 5000) continue;
       told = performance.now();
       log.info(`features: about ${done.toLocaleString('en')} of ${images.items.length.toLocaleString('en')} pictures`);

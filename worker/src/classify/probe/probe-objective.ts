@@ -1,6 +1,7 @@
 // The loss of a linear classifier on features that are at hand: mean cross-entropy over chosen rows of all ranks, with gradient; and its
 // scores. The features of a rank never leave it.
 import type { ProcessGroup } from '@slip/comms';
+import { SlipError } from '@slip/core';
 import { createOnnxExecutor, type StepExecutor } from '@slip/engine';
 import { probeStep } from '@slip/model';
 import { addCounts, countImage, emptyCounts, figuresOf } from '../../evaluation/classification-metrics.js';
@@ -18,28 +19,37 @@ export type Head = Float64Array;
 
 const ROWS = 1024;
 
+export interface ProbeSize {
+  /** Features of a picture. */
+  readonly width: number;
+  readonly numClasses: number;
+}
+
 export class ProbeObjective {
   private readonly width: number;
   private readonly numClasses: number;
   private readonly group: ProcessGroup;
   private readonly executor: StepExecutor;
+  private readonly stopRequested: () => boolean;
 
-  private constructor(width: number, numClasses: number, group: ProcessGroup, executor: StepExecutor) {
-    this.width = width;
-    this.numClasses = numClasses;
+  private constructor(size: ProbeSize, group: ProcessGroup, executor: StepExecutor, stopRequested: () => boolean) {
+    this.width = size.width;
+    this.numClasses = size.numClasses;
     this.group = group;
     this.executor = executor;
+    this.stopRequested = stopRequested;
   }
 
+  /** @param stopRequested whether this rank was asked to stop; all ranks then do, at the next evaluation */
   static async create(
-    width: number,
-    numClasses: number,
+    size: ProbeSize,
     group: ProcessGroup,
     threads: number,
+    stopRequested: () => boolean = () => false,
   ): Promise<ProbeObjective> {
-    const step = probeStep(width, numClasses, ROWS);
+    const step = probeStep(size.width, size.numClasses, ROWS);
     const executor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads });
-    return new ProbeObjective(width, numClasses, group, executor);
+    return new ProbeObjective(size, group, executor, stopRequested);
   }
 
   get headSize(): number {
@@ -47,7 +57,7 @@ export class ProbeObjective {
   }
 
   /**
-   * Collective.
+   * Collective. @throws SlipError `stopped` on all ranks when one was asked to stop
    * @param chosen rows of this rank that count
    * @param total of them on all ranks
    * @param l2 half of it times the squared weights (not biases) is added, as scikit-learn's C with l2 = 1 / (C rows)
@@ -64,14 +74,15 @@ export class ProbeObjective {
       for (let i = 0; i < bias.length; i++) sum[weight.length + i] += bias[i];
     }
     await group.allReduce(sum);
-    const losses = await group.allGatherObject(loss);
+    const parts = await group.allGatherObject({ loss, stop: this.stopRequested() });
+    if (parts.some(({ stop }) => stop)) throw new SlipError('stopped', 'asked to stop');
     const gradient = Float64Array.from(sum);
     let squares = 0;
     for (let i = 0; i < numClasses * width; i++) {
       gradient[i] += l2 * head[i];
       squares += head[i] ** 2;
     }
-    return { value: losses.reduce((all, own) => all + own, 0) + 0.5 * l2 * squares, gradient };
+    return { value: parts.reduce((all, own) => all + own.loss, 0) + 0.5 * l2 * squares, gradient };
   }
 
   /** Figures over the chosen rows of all ranks. Collective. */

@@ -43,7 +43,7 @@ async function onRanks<T>(
   const groups = createMemoryGroups(count);
   const results = await Promise.all(
     groups.map(async (group) => {
-      const objective = await ProbeObjective.create(width, classes, group, 1);
+      const objective = await ProbeObjective.create({ width, numClasses: classes }, group, 1);
       const result = await work(objective, shareOf(group));
       await objective.close();
       return result;
@@ -85,6 +85,20 @@ test('SGD over all rows comes close to the optimum, alike on 1 and 3 ranks', asy
     objective.evaluate(one.head, rows, Int32Array.from(everything), total, l2),
   );
   assert.ok(at.value < 1.001 * value, `${at.value}, optimum ${value}`);
+});
+
+test('a rank that is asked to stop stops all of them', async () => {
+  const groups = createMemoryGroups(3);
+  await Promise.all(
+    groups.map(async (group) => {
+      let calls = 0;
+      const stop = () => group.rank === 1 && ++calls > 3;
+      const objective = await ProbeObjective.create({ width, numClasses: classes }, group, 1, stop);
+      await assert.rejects(fit(objective, shareOf(group), everything, 1e-3, options), { code: 'stopped' });
+      await objective.close();
+    }),
+  );
+  await Promise.all(groups.map((group) => group.close()));
 });
 
 test('the sweep sees the held-out share only in its figures, and a tie goes to the stronger regularisation', async () => {

@@ -4,12 +4,13 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { initialLr, type LinearConfig } from '@slip/config';
-import { writeFileAtomic } from '@slip/core';
+import { SlipError, writeFileAtomic } from '@slip/core';
 import { openImageFolder } from '@slip/data';
 import { linearLayout, plainClassifier } from '@slip/model/architecture';
 import { findPretrained } from '@slip/weights';
 import type { TaskPlace, WorkerContext } from '../../pretrain/run-training.js';
 import { createTrainState } from '../../pretrain/train-state.js';
+import type { TrainOutcome } from '../../pretrain/trainer.js';
 import { openLabelledImages } from '../labelled-images.js';
 import { linearView } from '../run-linear.js';
 import { loadTower, towerOf, withWeights } from '../tower-weights.js';
@@ -17,8 +18,28 @@ import { featuresOf } from './cached-features.js';
 import { ProbeObjective } from './probe-objective.js';
 import { bestOf, fit, type SolveOptions, sweep } from './solve.js';
 
-/** Leaves `<run>/probe.json` with the sweep and the figures of the best. Collective. */
-export async function runProbe({ config }: WorkerContext<LinearConfig>, place: TaskPlace): Promise<'completed'> {
+/**
+ * Leaves `<run>/probe.json` with the sweep and the figures of the best. Collective.
+ * @param stopRequested whether this rank was asked to stop; features that are there are kept for the next start
+ */
+export async function runProbe(
+  context: WorkerContext<LinearConfig>,
+  place: TaskPlace,
+  stopRequested: () => boolean,
+): Promise<TrainOutcome> {
+  try {
+    await probe(context.config, place, stopRequested);
+    return 'completed';
+  } catch (error) {
+    if (!(error instanceof SlipError) || error.code !== 'stopped') throw error;
+    if (place.group.rank === 0)
+      place.log.info('stopped; the same command begins again, with the features that are there');
+    await place.group.barrier();
+    return 'stopped';
+  }
+}
+
+async function probe(config: LinearConfig, place: TaskPlace, stopRequested: () => boolean): Promise<void> {
   const { group, threads, log, cacheFolder } = place;
   const tell = (line: string) => {
     if (group.rank === 0) log.info(line);
@@ -35,12 +56,17 @@ export async function runProbe({ config }: WorkerContext<LinearConfig>, place: T
   );
   const folder = path.join(config.outputDir, 'features');
   const key = `${path.resolve(file)} ${(await stat(file)).mtimeMs}`;
-  const task = { classifier, layout, state, view: linearView(vision), group, threads, folder, key, log };
+  const task = { classifier, layout, state, view: linearView(vision), group, threads, folder, key, log, stopRequested };
   const training = await featuresOf(task, 'train', await openImageFolder(images.train.root));
   const validation = await featuresOf(task, 'validation', images.validation);
   tell(`features of ${training.total} training and ${validation.total} validation pictures are there`);
 
-  const objective = await ProbeObjective.create(vision.width, images.numClasses, group, threads);
+  const objective = await ProbeObjective.create(
+    { width: vision.width, numClasses: images.numClasses },
+    group,
+    threads,
+    stopRequested,
+  );
   try {
     const options = solveOptions(config);
     const results = await sweep(objective, training, config.l2.map(Number), config.holdout, options, (result) =>
@@ -72,7 +98,6 @@ export async function runProbe({ config }: WorkerContext<LinearConfig>, place: T
     await objective.close();
   }
   await group.barrier();
-  return 'completed';
 }
 
 function solveOptions(config: LinearConfig): SolveOptions {
