@@ -69,6 +69,21 @@ for (const family of ['CLIP', 'SLIP', 'SIMCLR'] as const) {
   });
 }
 
+test('log.txt of classifiers has the metrics of the original, and nothing of pre-training', async (t) => {
+  for (const [family, keys] of [
+    ['LINEAR', ['train_acc1', 'train_acc5', 'train_loss', 'train_lr', 'test_acc1', 'test_acc5', 'test_loss', 'epoch']],
+    ['FINETUNE', ['train_loss', 'train_acc1', 'train_lr', 'test_acc1', 'test_acc5', 'test_loss', 'epoch']],
+  ] as const) {
+    const runDir = temporaryRun(t);
+    const metrics = await createRunMetrics(sampleOptions(runDir, { family }));
+    for (let step = 1; step <= 4; step++) metrics.step(sampleStep(step, family), false);
+    await metrics.epoch({ test_acc1: 8, test_acc5: 9, test_loss: 1, epoch: 0 });
+    await metrics.close();
+    const [line] = jsonLines(runDir, 'log.txt');
+    assert.deepEqual([Object.keys(line), line.train_acc1], [keys, 12.5]);
+  }
+});
+
 test('figures that the caller knows better win over the means', async (t) => {
   const runDir = temporaryRun(t);
   const metrics = await createRunMetrics(sampleOptions(runDir));

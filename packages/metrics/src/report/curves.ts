@@ -30,15 +30,21 @@ export function chartsOf(lines: readonly JsonLine[]): ChartSpec[] {
     ...options,
   });
   const chance = evaluations.at(-1)?.chance;
+  // Classifiers have an accuracy of their own on the training views; others are validated without having seen the classes.
+  const isClassifier = steps.some(({ acc1 }) => acc1 !== undefined);
   const charts: ChartSpec[] = [
     training('Training loss', 'loss', lossCurves(steps)),
     {
-      ...training('Zero-shot accuracy', 'percent', {}),
-      series: evaluationSeries(evaluations, { acc1: 'top-1', acc5: 'top-5', meanRecall: 'mean recall' }),
+      ...training(isClassifier ? 'Validation accuracy' : 'Zero-shot accuracy', 'percent', {}),
+      series: evaluationSeries(evaluations, {
+        ...{ acc1: 'top-1', acc5: 'top-5', meanRecall: 'mean recall' },
+        ema_acc1: 'top-1, averaged weights',
+      }),
       guides: typeof chance === 'number' ? [{ y: chance, label: `chance ${chance.toFixed(1)} %` }] : [],
       yFrom: 0,
       dots: true,
     },
+    training('Training accuracy', 'percent', { acc1: 'top-1', acc5: 'top-5' }, { yFrom: 0 }),
     training(
       'Matching accuracy in the batch',
       'percent',

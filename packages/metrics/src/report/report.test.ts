@@ -31,6 +31,13 @@ function titlesIn(page: string): string[] {
   return [...page.matchAll(/<text class="title"[^>]*>([^<]*)</g)].map(([, title]) => title);
 }
 
+test('the page of a classifier shows its accuracy, and does not call it zero-shot', async (t) => {
+  const runDir = temporaryRun(t);
+  await recordRun(runDir, 'FINETUNE', 40);
+  const page = readFileSync(await renderReport({ runDir, title: 'fine-tuning' }), 'utf8');
+  assert.deepEqual(titlesIn(page).slice(0, 3), ['Training loss', 'Validation accuracy', 'Training accuracy']);
+});
+
 test('the page of a SLIP run has its curves and figures and needs no other file', async (t) => {
   const runDir = temporaryRun(t);
   await recordRun(runDir, 'SLIP', 900);

@@ -27,14 +27,21 @@ export function sampleStep(step: number, family: Family = 'SLIP'): StepRecord {
     iteration: (step - 1) % STEPS_PER_EPOCH,
     lr: 3e-4,
     loss: 10 / step,
-    ...(family === 'SIMCLR' ? {} : { clip_loss: 5 / step, clip_acc: 10 * step, logit_scale: 14.5 }),
-    ...(family === 'CLIP' ? {} : { ssl_loss: 4 / step, ssl_acc: 5 * step }),
+    ...lossesOf(step, family),
     imagesPerSecond: 120.25,
     stepMs: 500 + step,
     dataWaitMs: 20,
     commMs: 30,
     commExposedMs: 30,
     memoryBytes: 1.25e9,
+  };
+}
+
+function lossesOf(step: number, family: Family): Partial<StepRecord> {
+  if (family === 'LINEAR' || family === 'FINETUNE') return { acc1: 5 * step, acc5: 10 * step };
+  return {
+    ...(family === 'SIMCLR' ? {} : { clip_loss: 5 / step, clip_acc: 10 * step, logit_scale: 14.5 }),
+    ...(family === 'CLIP' ? {} : { ssl_loss: 4 / step, ssl_acc: 5 * step }),
   };
 }
 
