@@ -163,7 +163,6 @@ Flags may stand anywhere, be written with hyphens or underscores; PET_* variable
 async function printHelp(task: string): Promise<number> {
   const { renderHelp } = await import('./help.js');
   const page = {
-    program: 'slip-launch',
     usage: USAGE,
     examples: [
       ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
@@ -179,7 +178,7 @@ async function printHelp(task: string): Promise<number> {
       { title: task, flags: TASK_FLAGS[task] },
     ],
   };
-  return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
+  return print(renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
 }
 
 function print(text: string): number {

@@ -139,7 +139,6 @@ bench-comm; --help after a task lists its flags. Flags may be written with hyphe
 async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Promise<number> {
   const { renderHelp } = await import('../cli/help.js');
   const page = {
-    program: 'slip-submit',
     usage: USAGE,
     examples: [
       ['slip-submit --nodes 8 --recipe slip_vitb16 --root /data/yfcc --dry-run', 'show script and plan, start nothing'],
@@ -153,7 +152,7 @@ async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Pro
       { title: task, flags: ownFlags(task) },
     ],
   };
-  return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
+  return print(renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
 }
 
 function commented(text: string): string {
