@@ -1,7 +1,7 @@
 // Downloads against a server of our own that breaks connections, forgets ranges, changes files and sends pages.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -23,13 +23,14 @@ async function serve(t: TestContext, answer: (request: IncomingMessage, response
   return { base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/slip/`, requests };
 }
 
-/** Sends the file or the range that was asked for; cuts the connection after `limit` bytes. */
-function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  limit = Number.POSITIVE_INFINITY,
-  etag = '"one"',
-): void {
+/** The connection is cut when so many bytes are in the file: what is still on its way then may be lost. */
+interface Cut {
+  readonly after: number;
+  readonly file: string;
+}
+
+/** Sends the file or the range that was asked for, or the beginning of it. */
+function send(request: IncomingMessage, response: ServerResponse, cut?: Cut, etag = '"one"'): void {
   const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
   const begin = asked !== null && request.headers['if-range'] === etag ? Number(asked[1]) : 0;
   response.writeHead(begin > 0 ? 206 : 200, {
@@ -37,10 +38,20 @@ function send(
     etag,
     ...(begin > 0 ? { 'content-range': `bytes ${begin}-${whole.length - 1}/${whole.length}` } : {}),
   });
-  const piece = whole.subarray(begin, begin + limit);
-  if (piece.length === whole.length - begin) response.end(piece);
-  else response.write(piece, () => setTimeout(() => response.destroy(), 20));
+  if (cut === undefined || begin + cut.after >= whole.length) {
+    response.end(whole.subarray(begin));
+    return;
+  }
+  response.write(whole.subarray(begin, begin + cut.after));
+  const watch = setInterval(() => {
+    if ((statSync(cut.file, { throwIfNoEntry: false })?.size ?? 0) < begin + cut.after) return;
+    clearInterval(watch);
+    response.destroy();
+  }, 5);
+  response.on('close', () => clearInterval(watch));
 }
+
+const partOf = (cacheDir: string, name: string) => path.join(cacheDir, `${name}.pt.part`);
 
 test('a model is downloaded once', async (t) => {
   const cacheDir = path.join(temporaryFolder(t), 'cache');
@@ -59,7 +70,7 @@ test('a connection that breaks is continued by Range, also by the next command',
   const cacheDir = temporaryFolder(t);
   let failures = 3;
   const { base, requests } = await serve(t, (request, response) =>
-    send(request, response, failures-- > 0 ? 50_000 : undefined),
+    send(request, response, failures-- > 0 ? { after: 50_000, file: partOf(cacheDir, 'slip_base_25ep') } : undefined),
   );
   await assert.rejects(fetchPublished('slip_base_25ep', { cacheDir, base, retries: 0 }), {
     code: 'data',
@@ -96,7 +107,7 @@ test('a file that changed on the server is begun again', async (t) => {
   let count = 0;
   const { base } = await serve(t, (request, response) => {
     count++;
-    if (count === 1) send(request, response, 50_000, '"old"');
+    if (count === 1) send(request, response, { after: 50_000, file: partOf(cacheDir, 'clip_base_25ep') }, '"old"');
     else send(request, response, undefined, '"new"');
   });
   assert.deepEqual(readFileSync(await fetchPublished('clip_base_25ep', { cacheDir, base })), whole);
