@@ -111,6 +111,16 @@ for (const [workspace, allowed] of Object.entries(LAYERS)) {
   });
 }
 
+test('ONNX Runtime is loaded in one place, which turns its reports off first', () => {
+  const loaders = Object.keys(LAYERS)
+    .flatMap(sources)
+    .filter((file) => /^(import|export) (?!type).*'onnxruntime-node'/m.test(readFileSync(file, 'utf8')));
+  assert.deepEqual(
+    loaders.map((file) => path.relative(root, file)),
+    ['packages/engine/src/execute/onnx-runtime.ts'],
+  );
+});
+
 test('no file of the project names a path or registry of the machine it was written on', () => {
   for (const workspace of Object.keys(LAYERS)) {
     for (const file of sources(workspace)) {

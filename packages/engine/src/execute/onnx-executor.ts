@@ -1,6 +1,5 @@
 // Compiles a traced step with ONNX Runtime and runs it in memory bound once; no tfjs at run time.
 import { invariant, SlipError } from '@slip/core';
-import * as ort from 'onnxruntime-node';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { borderName, lowerSegment } from '../onnx/lower.js';
@@ -18,6 +17,7 @@ import { constantArray } from '../trace/backend.js';
 import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
 import { type TracedStep, traceStep } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
+import * as ort from './onnx-runtime.js';
 
 export interface OnnxExecutorOptions extends Topology, StepBindings {
   /** Threads of ONNX Runtime for one operator, at least 1. */
