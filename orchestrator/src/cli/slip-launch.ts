@@ -6,7 +6,14 @@ import { fileURLToPath } from 'node:url';
 import type { TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
-import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS } from '@slip/config/flags';
+import {
+  FINETUNE_FLAGS,
+  isUseTask,
+  LINEAR_FLAGS,
+  PRETRAIN_FLAGS,
+  USE_FLAGS,
+  type UseTaskName,
+} from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
@@ -19,6 +26,7 @@ const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
   linear: LINEAR_FLAGS,
   finetune: FINETUNE_FLAGS,
+  ...USE_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };
 const TASKS = Object.keys(TASK_FLAGS);
@@ -54,7 +62,8 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   for (const flag of legacy)
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
-  return task === 'bench-comm' ? launchBenchComm(request) : launchTraining(task as TaskName, request);
+  if (task === 'bench-comm') return launchBenchComm(request);
+  return isUseTask(task) ? launchUse(task, request) : launchTraining(task as TaskName, request);
 }
 
 interface LaunchRequest {
@@ -109,13 +118,37 @@ async function launchBenchComm(request: LaunchRequest): Promise<number> {
   const { resolveBenchComm, writeBenchComm } = await import('@slip/config');
   const { config, hash } = resolveBenchComm(pick(request.flags, BENCH_COMM_FLAGS));
   if (request.flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
-  const folder =
-    config.outputDir === '' ? mkdtempSync(path.join(os.tmpdir(), 'slip-bench-comm-')) : path.resolve(config.outputDir);
-  try {
+  return withFolder('bench-comm', config.outputDir, async (folder) => {
     await writeBenchComm(folder, config, hash);
-    return await launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
+    return launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
+  });
+}
+
+/** The tasks that use a model and train nothing. */
+async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<number> {
+  const { resolveUse, writeUse } = await import('@slip/config');
+  const { flags } = request;
+  const { config, hash } = await resolveUse(task, {
+    flags: pick(flags, TASK_FLAGS[task]),
+    ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
+    cwd: process.cwd(),
+  });
+  if (flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
+  return withFolder(task, config.outputDir, async (folder) => {
+    await bringPretrained(request, config.resume, folder);
+    await writeUse(folder, config, hash);
+    return launchTask(request, folder, hash, () => writeUse(folder, config, hash));
+  });
+}
+
+/** @param outputDir empty for one that lasts as long as the work */
+async function withFolder(task: string, outputDir: string, work: (folder: string) => Promise<number>): Promise<number> {
+  if (outputDir !== '') return work(path.resolve(outputDir));
+  const folder = mkdtempSync(path.join(os.tmpdir(), `slip-${task}-`));
+  try {
+    return await work(folder);
   } finally {
-    if (config.outputDir === '') rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -156,8 +189,8 @@ function findWorker(): string {
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
 Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is
-pretrain when not given; linear and finetune train a classifier on a model, bench-comm measures
-the collectives. --help after a task lists its flags.
+pretrain when not given; linear and finetune train a classifier on a model; embed, retrieve,
+predict and recall use one; bench-comm measures the collectives. --help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {
@@ -168,6 +201,10 @@ async function printHelp(task: string): Promise<number> {
       ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
       ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
       ['slip-launch --nproc 8 linear --pretrained slip_base_100ep --data-path /data/imagenet', 'linear probing'],
+      [
+        'slip-launch predict dog.jpg --resume runs/b16/checkpoints/best --labels "a dog, a cat"',
+        'what is in a picture',
+      ],
       ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
       ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
     ] as const,

@@ -7,6 +7,7 @@ import { COMPUTE_FLAGS, RUN_FLAGS } from './run-flags.js';
 export { FINETUNE_FLAGS } from './finetune-flags.js';
 export { configKey, type FlagDefinition } from './flag-definition.js';
 export { LINEAR_FLAGS } from './linear-flags.js';
+export { isUseTask, USE_FLAGS, type UseTaskName } from './use-flags.js';
 
 export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Data', [

@@ -8,6 +8,7 @@ export {
   type Sample,
 } from './datasets/captioned-dataset.js';
 export { DATASET_FORMATS, type DatasetFormat, datasetFormat } from './datasets/formats.js';
+export { listImageFiles } from './datasets/image-files.js';
 export { type ImageFolder, type LabelledImage, openImageFolder } from './datasets/image-folder.js';
 export {
   type LabelledDataset,
@@ -16,8 +17,11 @@ export {
   openLabelled,
 } from './datasets/labelled-dataset.js';
 export { type LabelledPlace, type LabelledSet, locateLabelled } from './datasets/locate-labelled.js';
+export { type FloatMatrix, readNpyMatrix, writeNpyMatrix } from './datasets/npy-matrix.js';
+export { type CaptionedImages, readCaptionedImages } from './datasets/sets/coco-retrieval.js';
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
+export { thumbnail } from './images/thumbnail.js';
 export type { View } from './loader/batch-maker.js';
 export { createEvalLoader, type EvalBatch, type EvalLoaderOptions } from './loader/eval-loader.js';
 export {
