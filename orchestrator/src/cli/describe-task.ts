@@ -9,9 +9,11 @@ export async function describeTask(config: AnyConfig): Promise<string> {
 }
 
 async function labelledSize(config: Exclude<AnyConfig, { task?: never }>): Promise<number | undefined> {
-  const { locateLabelled, openImageFolder } = await import('@slip/data');
+  const { locateLabelled, openLabelled } = await import('@slip/data');
   try {
-    return (await openImageFolder((await locateLabelled(config)).train.root)).items.length;
+    const dataset = await openLabelled((await locateLabelled(config)).train);
+    dataset.close();
+    return dataset.length;
   } catch {
     return undefined;
   }
