@@ -1,11 +1,8 @@
 // `npm run quickstart`: makes the emoji set if needed, trains the quickstart recipe on two workers, says what came of it.
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SlipError } from '@slip/core';
-
-const bin = (name: string) => fileURLToPath(new URL(`../../bin/${name}.js`, import.meta.url));
+import { runProgram } from '../cli/run-program.js';
 
 /** @param argv passed on to slip-launch after the recipe. @returns the exit code; errors for people are printed here */
 export async function quickstart(argv: readonly string[]): Promise<number> {
@@ -29,9 +26,9 @@ export function runFolderOf(argv: readonly string[]): string {
 }
 
 async function prepareAndTrain(argv: readonly string[]): Promise<number> {
-  const prepared = await run(bin('slip-data'), ['make-emoji', '--output', '.data/emoji']);
+  const prepared = await runProgram('slip-data', ['make-emoji', '--output', '.data/emoji']);
   if (prepared !== 0) return prepared;
-  const trained = await run(bin('slip-launch'), ['--nproc', '2', '--recipe', 'quickstart', ...argv]);
+  const trained = await runProgram('slip-launch', ['--nproc', '2', '--recipe', 'quickstart', ...argv]);
   if (trained !== 0) {
     process.stderr.write(
       trained === 75 ? 'stopped; npm run quickstart continues\n' : 'the training did not finish; see the lines above\n',
@@ -63,21 +60,4 @@ async function readFigures(file: string): Promise<Figures> {
       { cause },
     );
   }
-}
-
-function run(program: string, args: readonly string[]): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: 'inherit' });
-    // The terminal signals the whole group; others are passed on, and the child decides when it has ended.
-    const forward = (signal: NodeJS.Signals) => child.kill(signal);
-    const ignore = () => {};
-    process.on('SIGTERM', forward);
-    process.on('SIGINT', ignore);
-    child.on('error', reject);
-    child.on('close', (code) => {
-      process.off('SIGTERM', forward);
-      process.off('SIGINT', ignore);
-      resolve(code ?? 1);
-    });
-  });
 }

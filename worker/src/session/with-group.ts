@@ -46,7 +46,11 @@ export async function withGroup<T>(
 
 async function openGroup({ environment, session, log }: GroupPlace, config: GroupConfig): Promise<ProcessGroup> {
   const { rank, worldSize, runId, generation, host } = environment;
-  if (worldSize === 1) return createSoloGroup();
+  if (worldSize === 1) {
+    // Nobody will connect to it; the coordinator counts a worker as started when it offers one.
+    await session.exchange('solo');
+    return createSoloGroup();
+  }
   const keys = wantsEncryption(environment, config) ? await readDataKeys(environment.attemptFolder) : undefined;
   const connect = wantsThread(environment, config) ? connectThreadGroup : connectZeroMqGroup;
   return connect({
