@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
-import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS } from '@slip/config/flags';
+import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS, ZEROSHOT_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
@@ -19,6 +19,7 @@ const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
   linear: LINEAR_FLAGS,
   finetune: FINETUNE_FLAGS,
+  zeroshot: ZEROSHOT_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };
 const TASKS = Object.keys(TASK_FLAGS);
@@ -54,6 +55,7 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   for (const flag of legacy)
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
+  if (task === 'zeroshot') return launchZeroShot(request);
   return task === 'bench-comm' ? launchBenchComm(request) : launchTraining(task as TaskName, request);
 }
 
@@ -119,6 +121,24 @@ async function launchBenchComm(request: LaunchRequest): Promise<number> {
   }
 }
 
+async function launchZeroShot(request: LaunchRequest): Promise<number> {
+  const { flags, settings } = request;
+  const { resolveZeroShot, writeZeroShot } = await import('@slip/config');
+  const { config, hash } = await resolveZeroShot({
+    flags: pick(flags, ZEROSHOT_FLAGS),
+    ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
+    cwd: process.cwd(),
+  });
+  if (flags['dry-run'] === true) {
+    const { describeZeroShot } = await import('./describe-task.js');
+    return print(await describeZeroShot(config));
+  }
+  const folder = path.resolve(config.outputDir);
+  await bringPretrained(request, config.resume, folder);
+  if (settings.nodeRank === 0) await writeZeroShot(config, hash);
+  return launchTask(request, folder, hash, () => writeZeroShot(config, hash));
+}
+
 /** @param writeConfig for nodes that do not see the folder of node 0 */
 async function launchTask(
   { settings, environment, log }: LaunchRequest,
@@ -156,8 +176,8 @@ function findWorker(): string {
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
 Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is
-pretrain when not given; linear and finetune train a classifier on a model, bench-comm measures
-the collectives. --help after a task lists its flags.
+pretrain when not given; zeroshot evaluates a model on many sets, linear and finetune train a
+classifier on it, bench-comm measures the collectives. --help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {
@@ -169,6 +189,10 @@ async function printHelp(task: string): Promise<number> {
       ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
       ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
       ['slip-launch --nproc 8 linear --pretrained slip_base_100ep --data-path /data/imagenet', 'linear probing'],
+      [
+        'slip-launch --nproc 8 zeroshot --resume runs/b16/checkpoints/best --root /data/sets --datasets food101,pets',
+        'zero-shot classification',
+      ],
       ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
       ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],
     ] as const,

@@ -8,7 +8,7 @@ export {
   writeBenchComm,
 } from './bench-comm.js';
 export { checkpointBytes } from './checkpoint-bytes.js';
-export { commandLineOf } from './command-line.js';
+export { commandLineFrom, commandLineOf } from './command-line.js';
 export { describeClassifier } from './describe-classifier.js';
 export {
   type FinetuneConfig,
@@ -27,3 +27,4 @@ export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from 
 export { type AnyConfig, resolveTask } from './tasks.js';
 export type { TaskName, TrainingConfig } from './training-config.js';
 export { checkValue } from './values.js';
+export { readZeroShot, resolveZeroShot, writeZeroShot, type ZeroShotConfig } from './zeroshot-config.js';

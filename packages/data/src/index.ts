@@ -17,6 +17,7 @@ export {
 export {
   type CatalogPlace,
   catalogNames,
+  isLabelledSetThere,
   type LabelledPlace,
   type LabelledSet,
   locateInCatalog,

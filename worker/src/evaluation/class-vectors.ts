@@ -1,7 +1,8 @@
 // The vectors that classes are recognised by (reference 6.2): the mean of the unit vectors of all captions of a class, made unit again.
 import type { ProcessGroup } from '@slip/comms';
-import { captionsOf, type Prompts, Tokenizer, type Truncate } from '@slip/data';
-import { type Encoder, unitRows } from './encoder.js';
+import { captionsOf, type Prompts, type Truncate } from '@slip/data';
+import { textBatch } from '../encode/batches.js';
+import { type Encoder, unitRows } from '../encode/encoder.js';
 
 /** Whose captions are encoded. */
 export interface TextModel {
@@ -31,7 +32,6 @@ export async function classVectors(model: TextModel, prompts: Prompts, group: Pr
 async function encodeShared(model: TextModel, texts: readonly string[], group: ProcessGroup): Promise<Float32Array> {
   const { embedDim, contextLength, truncate } = model;
   const { batchSize } = model.texts;
-  const tokenizer = Tokenizer.load();
   const batches = Math.ceil(texts.length / batchSize);
   const boundary = (rank: number) => Math.min(texts.length, batchSize * Math.floor((batches * rank) / group.worldSize));
   const lengths = Array.from({ length: group.worldSize }, (_, r) => (boundary(r + 1) - boundary(r)) * embedDim);
@@ -39,10 +39,7 @@ async function encodeShared(model: TextModel, texts: readonly string[], group: P
   const [first, end] = [boundary(group.rank), boundary(group.rank + 1)];
   for (let start = first; start < end; start += batchSize) {
     const part = texts.slice(start, Math.min(end, start + batchSize));
-    const tokens = new Int32Array(part.length * contextLength);
-    part.forEach((text, i) => {
-      tokens.set(tokenizer.tokenize(text, { contextLength, truncate }), i * contextLength);
-    });
+    const tokens = textBatch(part, contextLength, truncate);
     own.set(await model.texts.encode(tokens, part.length), (start - first) * embedDim);
   }
   const all = new Float32Array(texts.length * embedDim);

@@ -2,6 +2,7 @@
 // figures whatever their number.
 import type { ProcessGroup } from '@slip/comms';
 import { createEvalLoader, type EvalItem, type LabelledDataset } from '@slip/data';
+import type { Encoder } from '../encode/encoder.js';
 import {
   addCounts,
   type ClassificationFigures,
@@ -10,7 +11,6 @@ import {
   figuresOf,
   rocAuc,
 } from './classification-metrics.js';
-import type { Encoder } from './encoder.js';
 
 const SHOWN_PER_RANK = 24;
 

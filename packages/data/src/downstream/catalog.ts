@@ -52,6 +52,11 @@ export async function locateInCatalog(place: CatalogPlace, name: string): Promis
   return setOf(place, name, await readCatalog(place));
 }
 
+/** Whether anything is where the catalogue says. @throws SlipError `data` naming the catalogue and its entry */
+export async function isLabelledSetThere(place: CatalogPlace, name: string): Promise<boolean> {
+  return isFolder((await locateInCatalog(place, name)).validation.root);
+}
+
 interface Entry {
   readonly path?: unknown;
   readonly type?: unknown;
