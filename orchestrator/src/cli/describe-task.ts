@@ -1,5 +1,5 @@
 // What a training task will do, as text for --dry-run, with the size of its set where that can be told.
-import { type AnyConfig, describeClassifier, describePlan } from '@slip/config';
+import { type AnyConfig, describeClassifier, describePlan, type ZeroShotConfig } from '@slip/config';
 import { knownSize } from './known-size.js';
 
 /** @throws SlipError `config` when an epoch would have no step */
@@ -9,10 +9,25 @@ export async function describeTask(config: AnyConfig): Promise<string> {
 }
 
 async function labelledSize(config: Exclude<AnyConfig, { task?: never }>): Promise<number | undefined> {
-  const { locateLabelled, openImageFolder } = await import('@slip/data');
+  const { locateLabelled, openLabelled } = await import('@slip/data');
   try {
-    return (await openImageFolder((await locateLabelled(config)).train.root)).items.length;
+    const dataset = await openLabelled((await locateLabelled(config)).train);
+    dataset.close();
+    return dataset.length;
   } catch {
     return undefined;
   }
+}
+
+/** The sets of an evaluation, where they are and what is missing. @throws SlipError `data` naming the catalogue */
+export async function describeZeroShot(config: ZeroShotConfig): Promise<string> {
+  const { catalogNames, downstreamSet, isLabelledSetThere, locateInCatalog } = await import('@slip/data');
+  const names = config.datasets ?? (await catalogNames(config));
+  const lines: string[] = [];
+  for (const name of names) {
+    const { root } = (await locateInCatalog(config, name)).validation;
+    const what = (await isLabelledSetThere(config, name)) ? root : `${root}: not there`;
+    lines.push(`  ${name.padEnd(20)} ${(downstreamSet(name)?.metric ?? 'accuracy').padEnd(15)} ${what}`);
+  }
+  return [`zero-shot classification of ${names.length} sets with ${config.resume}`, ...lines].join('\n');
 }

@@ -13,6 +13,7 @@ import {
   PRETRAIN_FLAGS,
   USE_FLAGS,
   type UseTaskName,
+  ZEROSHOT_FLAGS,
 } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
@@ -26,6 +27,7 @@ const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
   linear: LINEAR_FLAGS,
   finetune: FINETUNE_FLAGS,
+  zeroshot: ZEROSHOT_FLAGS,
   ...USE_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };
@@ -63,6 +65,7 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
   if (task === 'bench-comm') return launchBenchComm(request);
+  if (task === 'zeroshot') return launchZeroShot(request);
   return isUseTask(task) ? launchUse(task, request) : launchTraining(task as TaskName, request);
 }
 
@@ -152,6 +155,24 @@ async function withFolder(task: string, outputDir: string, work: (folder: string
   }
 }
 
+async function launchZeroShot(request: LaunchRequest): Promise<number> {
+  const { flags, settings } = request;
+  const { resolveZeroShot, writeZeroShot } = await import('@slip/config');
+  const { config, hash } = await resolveZeroShot({
+    flags: pick(flags, ZEROSHOT_FLAGS),
+    ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
+    cwd: process.cwd(),
+  });
+  if (flags['dry-run'] === true) {
+    const { describeZeroShot } = await import('./describe-task.js');
+    return print(await describeZeroShot(config));
+  }
+  const folder = path.resolve(config.outputDir);
+  await bringPretrained(request, config.resume, folder);
+  if (settings.nodeRank === 0) await writeZeroShot(config, hash);
+  return launchTask(request, folder, hash, () => writeZeroShot(config, hash));
+}
+
 /** @param writeConfig for nodes that do not see the folder of node 0 */
 async function launchTask(
   { settings, environment, log }: LaunchRequest,
@@ -189,8 +210,9 @@ function findWorker(): string {
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
 Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is
-pretrain when not given; linear and finetune train a classifier on a model; embed, retrieve,
-predict and recall use one; bench-comm measures the collectives. --help after a task lists its flags.
+pretrain when not given; linear and finetune train a classifier on a model; zeroshot evaluates it
+on many sets; embed, retrieve, predict and recall use one; bench-comm measures the collectives.
+--help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {
@@ -201,6 +223,10 @@ async function printHelp(task: string): Promise<number> {
       ['slip-launch --nproc 8 pretrain --model SLIP_VITB16 --root /data/yfcc', 'eight workers on this machine'],
       ['slip-launch --nproc auto --recipe quickstart', 'a recipe, one worker per device'],
       ['slip-launch --nproc 8 linear --pretrained slip_base_100ep --data-path /data/imagenet', 'linear probing'],
+      [
+        'slip-launch --nproc 8 zeroshot --resume runs/b16/checkpoints/best --root /data/sets --datasets food101,pets',
+        'zero-shot classification',
+      ],
       [
         'slip-launch predict dog.jpg --resume runs/b16/checkpoints/best --labels "a dog, a cat"',
         'what is in a picture',

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { openDataset, openImageFolder } from '@slip/data';
+import { openDataset, openLabelled } from '@slip/data';
 import sharp from 'sharp';
 import { HELD_OUT_STYLE, listEmoji, openStyle } from './emoji-catalog.js';
 import { captionsOf, classTexts } from './emoji-texts.js';
@@ -92,10 +92,12 @@ test('makes the layout, the same bytes every time, and leaves other folders alon
     assert.deepEqual([width, height, format], [32, 32, 'jpeg']);
   }
   const classes = readdirSync(path.join(folder, 'a/heldout/val')).sort();
-  const linked = await openImageFolder(path.join(folder, 'a/classes'));
+  const place = { root: path.join(folder, 'a/classes'), indexDir: path.join(folder, 'index') };
+  const linked = await openLabelled({ kind: 'image-folder', dataset: 'emoji', ...place });
   assert.ok(linked.classes.every((name) => classes.includes(name)));
-  assert.ok(linked.items.length >= classes.length);
-  for (const { file } of linked.items) assert.equal((await sharp(file).metadata()).width, 32);
+  assert.ok(linked.length >= classes.length);
+  for (let i = 0; i < linked.length; i++)
+    assert.equal((await sharp(linked.describe(i).image.name).metadata()).width, 32);
   const labels = JSON.parse(readFileSync(path.join(folder, 'a/labels.json'), 'utf8')).emoji;
   assert.deepEqual(labels, classes.map(classTexts));
   assert.match(readFileSync(path.join(folder, 'a/LICENSES.md'), 'utf8'), /Apache 2.0.*CC BY 4.0.*CC BY-SA 4.0.*MIT/s);

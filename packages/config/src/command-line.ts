@@ -1,5 +1,5 @@
 // A resolved configuration as the flags that give it again. Pure.
-import { configKey } from './flag-definition.js';
+import { configKey, type FlagDefinition } from './flag-definition.js';
 import { flagsOf } from './tasks.js';
 import type { TrainingConfig } from './training-config.js';
 
@@ -8,10 +8,17 @@ import type { TrainingConfig } from './training-config.js';
  * micro-batch that follow from the others.
  */
 export function commandLineOf(config: TrainingConfig): string[] {
-  const usualRows = config.batchSize * config.numNodes * config.nprocPerNode;
-  return flagsOf(config.task).flatMap(({ name, default: usual }) => {
-    const value = config[configKey(name) as keyof TrainingConfig];
-    if (name === 'rows-per-micro-batch' && value === usualRows) return [];
+  const isUsual = config.rowsPerMicroBatch === config.batchSize * config.numNodes * config.nprocPerNode;
+  return commandLineFrom(
+    flagsOf(config.task).filter(({ name }) => name !== 'rows-per-micro-batch' || !isUsual),
+    config,
+  );
+}
+
+/** The same for any table of flags. */
+export function commandLineFrom(flags: readonly FlagDefinition[], config: object): string[] {
+  return flags.flatMap(({ name, default: usual }) => {
+    const value = (config as Readonly<Record<string, unknown>>)[configKey(name)];
     if (name === 'output-dir' || value === undefined || JSON.stringify(value) === JSON.stringify(usual)) return [];
     return value === true ? `--${name}` : `--${name}=${Array.isArray(value) ? value.join(',') : value}`;
   });

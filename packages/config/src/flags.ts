@@ -3,11 +3,13 @@
 import { DATASET_FORMATS } from '@slip/data/formats';
 import { count, define, type FlagDefinition, group, real, size, text, toggle } from './flag-definition.js';
 import { COMPUTE_FLAGS, RUN_FLAGS } from './run-flags.js';
+import { PROMPT_FLAGS } from './zeroshot-flags.js';
 
 export { FINETUNE_FLAGS } from './finetune-flags.js';
 export { configKey, type FlagDefinition } from './flag-definition.js';
 export { LINEAR_FLAGS } from './linear-flags.js';
 export { isUseTask, USE_FLAGS, type UseTaskName } from './use-flags.js';
+export { ZEROSHOT_FLAGS } from './zeroshot-flags.js';
 
 export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Data', [
@@ -89,8 +91,7 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     toggle('evaluate', 'only validate the newest checkpoint', { mayChange: true }),
     text('val-dataset', 'imagenet', 'set of the catalogue, or none', { mayChange: true }),
     text('catalog', '', 'dataset_catalog.json', { mayChange: true }),
-    text('labels', '', 'labels.json', { mayChange: true }),
-    text('templates', '', 'templates.json', { mayChange: true }),
+    ...PROMPT_FLAGS,
   ]),
   ...COMPUTE_FLAGS,
 ];

@@ -8,7 +8,7 @@ export {
   writeBenchComm,
 } from './bench-comm.js';
 export { checkpointBytes } from './checkpoint-bytes.js';
-export { commandLineOf } from './command-line.js';
+export { commandLineFrom, commandLineOf } from './command-line.js';
 export { describeClassifier } from './describe-classifier.js';
 export {
   type FinetuneConfig,
@@ -37,3 +37,4 @@ export {
   writeUse,
 } from './use-config.js';
 export { checkValue } from './values.js';
+export { readZeroShot, resolveZeroShot, writeZeroShot, type ZeroShotConfig } from './zeroshot-config.js';

@@ -9,6 +9,8 @@ export interface LabelledDataConfig {
   readonly dataset: string;
   readonly dataPath: string;
   readonly catalog: string;
+  readonly root: string;
+  readonly indexDir: string;
 }
 
 export interface LinearConfig extends TrainingConfig, LabelledDataConfig {
@@ -56,11 +58,11 @@ export function resolveLinearConfig(input: TaskInput): Promise<ResolvedConfig<Li
 
 /** What every task on labelled pictures needs. @throws SlipError `config` or `unsupported` naming the flags */
 export function checkLabelled(config: TrainingConfig & LabelledDataConfig): void {
-  if (config.catalog === '' && config.dataPath === '') {
+  if (config.catalog === '' && config.dataPath === '' && config.root === '') {
     throw new SlipError(
       'config',
-      `neither --catalog nor --data-path is given, so the set ${config.dataset} cannot be found; give dataset_catalog.json, ` +
-        'or a folder with train/ and val/',
+      `neither --catalog nor --root nor --data-path is given, so the set ${config.dataset} cannot be found; give ` +
+        'dataset_catalog.json, the folder that slip-data prepare fills, or a folder with train/ and val/',
     );
   }
   if (config.compress === 'powersgd') {

@@ -9,21 +9,38 @@ export {
 } from './datasets/captioned-dataset.js';
 export { DATASET_FORMATS, type DatasetFormat, datasetFormat } from './datasets/formats.js';
 export { listImageFiles } from './datasets/image-files.js';
-export { type ImageFolder, type LabelledImage, openImageFolder } from './datasets/image-folder.js';
 export {
   type LabelledDataset,
   type LabelledLocation,
   type LabelledSample,
   openLabelled,
 } from './datasets/labelled-dataset.js';
-export { type LabelledPlace, type LabelledSet, locateLabelled } from './datasets/locate-labelled.js';
 export { type FloatMatrix, readNpyMatrix, writeNpyMatrix } from './datasets/npy-matrix.js';
 export { type CaptionedImages, readCaptionedImages } from './datasets/sets/coco-retrieval.js';
+export {
+  type CatalogPlace,
+  catalogNames,
+  isLabelledSetThere,
+  type LabelledPlace,
+  type LabelledSet,
+  locateInCatalog,
+  locateLabelled,
+} from './downstream/catalog.js';
+export { checkClasses, classOfFolder } from './downstream/check-classes.js';
+export { classList, type ListedClass } from './downstream/class-list.js';
+export { captionsOf, type PromptFiles, type Prompts, readPrompts } from './downstream/prompts.js';
+export { DOWNSTREAM_SETS, type DownstreamSet, downstreamSet, type Metric } from './downstream/sets.js';
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
 export { thumbnail } from './images/thumbnail.js';
 export type { View } from './loader/batch-maker.js';
-export { createEvalLoader, type EvalBatch, type EvalLoaderOptions } from './loader/eval-loader.js';
+export {
+  createEvalLoader,
+  type EvalBatch,
+  type EvalItem,
+  type EvalLoaderOptions,
+  evalShare,
+} from './loader/eval-loader.js';
 export {
   createTrainLoader,
   type TrainBatch,

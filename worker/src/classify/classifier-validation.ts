@@ -1,6 +1,6 @@
 // Validation of a classifier: every picture once, shared among the ranks, with exact figures that do not depend on their number.
 import type { ProcessGroup } from '@slip/comms';
-import { createEvalLoader, type LabelledView, type openImageFolder } from '@slip/data';
+import { createEvalLoader, type LabelledDataset, type LabelledView } from '@slip/data';
 import { createOnnxExecutor } from '@slip/engine';
 import { logitsStep } from '@slip/model';
 import type { ClassifierConfig, StateLayout } from '@slip/model/architecture';
@@ -22,7 +22,7 @@ export interface ClassifierTask {
   /** For people: `linear` or `finetune`. */
   readonly task: string;
   readonly dataset: string;
-  readonly images: Awaited<ReturnType<typeof openImageFolder>>;
+  readonly images: LabelledDataset;
   readonly view: LabelledView;
   readonly classifier: ClassifierConfig;
   readonly layout: StateLayout;
@@ -61,7 +61,7 @@ async function validate(task: ClassifierTask, state: TrainState): Promise<Figure
     const counts = emptyCounts(classifier.numClasses);
     let loss = 0;
     const loader = createEvalLoader({
-      items: images.items,
+      dataset: images,
       imageSize: classifier.vision.imageSize,
       batchSize: IMAGE_BATCH,
       rank: group.rank,

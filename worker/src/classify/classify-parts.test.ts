@@ -39,30 +39,30 @@ test('pictures are found in a folder or through a catalogue, and classes have to
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, '');
   };
-  for (const split of ['train', 'val']) for (const name of ['cat', 'dog']) put('pets', split, name, '1.png');
-  put('pets', 'train', 'cat', '2.png');
+  for (const split of ['train', 'val']) for (const name of ['cat', 'dog']) put('beasts', split, name, '1.png');
+  put('beasts', 'train', 'cat', '2.png');
   const catalog = path.join(folder, 'dataset_catalog.json');
-  const entry = { path: 'pets', type: 'imagefolder', train: 'train', test: 'val' };
+  const entry = { path: 'beasts', type: 'imagefolder', train: 'train', test: 'val' };
   writeFileSync(
     catalog,
-    JSON.stringify({ pets: entry, mnist: { path: 'x', type: 'special' }, bad: { ...entry, test: 1 } }),
+    JSON.stringify({ beasts: entry, mnist: { path: 'x', type: 'odd' }, bad: { ...entry, test: 1 } }),
   );
-  const place = { dataset: 'pets', dataPath: '', catalog };
-  for (const where of [place, { ...place, dataPath: path.join(folder, 'pets'), catalog: '' }]) {
+  const place = { dataset: 'beasts', dataPath: '', catalog };
+  for (const where of [place, { ...place, dataPath: path.join(folder, 'beasts'), catalog: '' }]) {
     const { train, validation, numClasses } = await openLabelledImages(where, 0, 'num-classes');
-    assert.deepEqual([path.basename(train.root), validation.items.length, numClasses], ['train', 2, 2]);
+    assert.deepEqual([path.basename(train.root), validation.length, numClasses], ['train', 2, 2]);
   }
   assert.equal((await openLabelledImages(place, 1000, 'num-classes')).numClasses, 1000, 'as the original has it');
   const refused: [Parameters<typeof openLabelledImages>[0], number, RegExp][] = [
-    [{ ...place, dataset: 'food' }, 0, /has no entry food; it has pets, mnist, bad/],
-    [{ ...place, dataset: 'mnist' }, 0, /type "special"; only imagefolder/],
+    [{ ...place, dataset: 'food' }, 0, /has no set food; it has beasts, mnist, bad/],
+    [{ ...place, dataset: 'mnist' }, 0, /type "odd"; imagefolder and filelist are read, and special for cifar10/],
     [{ ...place, dataset: 'bad' }, 0, /needs "path", "train" and "test"/],
     [{ ...place, dataPath: folder }, 0, /has to have a folder train and one of val and test/],
     [place, 1, /--num-classes 1 is less than the 2 classes/],
   ];
   for (const [where, outputs, message] of refused)
     await assert.rejects(openLabelledImages(where, outputs, 'num-classes'), { message });
-  put('pets', 'val', 'bird', '1.png');
+  put('beasts', 'val', 'bird', '1.png');
   await assert.rejects(openLabelledImages(place, 0, 'num-classes'), {
     message: /2 class folders and .* 3; .* number 0 is cat in one and bird in the other/,
   });

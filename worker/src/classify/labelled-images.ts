@@ -1,16 +1,16 @@
 // The labelled pictures of a task: the training set's place, the validation pictures, and that their classes are the same.
 import { SlipError } from '@slip/core';
 import {
-  type ImageFolder,
+  type LabelledDataset,
   type LabelledLocation,
   type LabelledPlace,
   locateLabelled,
-  openImageFolder,
+  openLabelled,
 } from '@slip/data';
 
 export interface LabelledImages {
   readonly train: LabelledLocation;
-  readonly validation: ImageFolder;
+  readonly validation: LabelledDataset;
   readonly numClasses: number;
 }
 
@@ -20,8 +20,9 @@ export interface LabelledImages {
  */
 export async function openLabelledImages(place: LabelledPlace, outputs: number, flag: string): Promise<LabelledImages> {
   const { train, validation } = await locateLabelled(place);
-  const [training, validating] = await Promise.all([openImageFolder(train.root), openImageFolder(validation.root)]);
+  const [training, validating] = await Promise.all([openLabelled(train), openLabelled(validation)]);
   const { classes } = training;
+  training.close();
   const different = classes.findIndex((name, i) => validating.classes[i] !== name);
   if (different !== -1 || classes.length !== validating.classes.length) {
     const at = different === -1 ? classes.length : different;

@@ -1,7 +1,8 @@
-// Figures against cases worked by hand.
+// Figures against cases worked by hand and scikit-learn's.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { addCounts, countImage, emptyCounts, figuresOf } from './classification-metrics.js';
+import { addCounts, countImage, emptyCounts, figureOf, figuresOf, rocAuc } from './classification-metrics.js';
 
 function count(labels: number[], scores: number[][], numClasses: number) {
   const counts = emptyCounts(numClasses);
@@ -38,5 +39,39 @@ test('any split of the images over ranks gives the same figures', () => {
       count(labels.slice(cut), scores.slice(cut), 6),
     ];
     assert.deepEqual(figuresOf(addCounts(parts)), whole);
+  }
+});
+
+test('the area under the ROC curve, by hand', () => {
+  assert.equal(rocAuc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1]), 75);
+  assert.equal(rocAuc([3, 2, 1], [0, 1, 1]), 0);
+  assert.equal(rocAuc([1, 1, 1, 1], [0, 1, 1, 0]), 50, 'ties count half');
+  assert.equal(rocAuc([0, 1, 1, 2], [0, 0, 1, 1]), 87.5);
+  assert.ok(Number.isNaN(rocAuc([1, 2], [1, 1])));
+});
+
+test('each metric takes its figure', () => {
+  const figures = figuresOf(count(labels, scores, 6));
+  assert.equal(figureOf('accuracy', figures, undefined), 50);
+  assert.equal(figureOf('mean-per-class', figures, undefined), figures.meanRecall);
+  assert.equal(figureOf('top1-top5-mean', figures, undefined), (figures.acc1 + figures.acc5) / 2);
+  assert.equal(figureOf('roc-auc', figures, 61), 61);
+});
+
+test("figures are scikit-learn's", () => {
+  const { metrics } = JSON.parse(
+    readFileSync(new URL('../../../test/golden/zeroshot.json', import.meta.url), 'utf8'),
+  ) as {
+    metrics: Record<'accuracy' | 'meanPerClass' | 'top5' | 'auc', number>[] &
+      { labels: number[]; scores: number[][] }[];
+  };
+  for (const { labels: truth, scores: given, accuracy, meanPerClass, top5, auc } of metrics) {
+    const figures = figuresOf(count(truth, given, given[0].length));
+    assert.ok(Math.abs(figures.acc1 - accuracy) < 1e-9);
+    assert.ok(Math.abs(figures.meanRecall - meanPerClass) < 1e-9);
+    if (top5 !== undefined) assert.ok(Math.abs(figures.acc5 - top5) < 1e-9);
+    if (auc === undefined) continue;
+    const margins = given.map(([zero, one]) => one - zero);
+    assert.ok(Math.abs(rocAuc(margins, truth) - auc) < 1e-9);
   }
 });

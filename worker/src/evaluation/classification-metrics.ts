@@ -1,4 +1,5 @@
-// Figures of a classification from counts; pure, so that any split over ranks gives the same numbers.
+// Figures of a classification from counts and scores; pure, so that any split over ranks gives the same numbers.
+import type { Metric } from '@slip/data';
 
 /** What one rank counted; counts of several ranks are added. */
 export interface ClassCounts {
@@ -64,4 +65,46 @@ export function figuresOf(counts: ClassCounts): ClassificationFigures {
     images,
     classes: seen.length,
   };
+}
+
+/**
+ * Area under the ROC curve, percent: how often a positive picture has a higher score than a negative one, ties counting half.
+ * @param scores higher for label 1
+ * @param labels 0 or 1 for each
+ * @returns NaN where one of the two labels does not occur
+ */
+export function rocAuc(scores: ArrayLike<number>, labels: ArrayLike<number>): number {
+  const order = Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[a] - scores[b]);
+  let positives = 0;
+  let rankSum = 0;
+  for (let begin = 0; begin < order.length; ) {
+    let end = begin;
+    while (end < order.length && scores[order[end]] === scores[order[begin]]) end += 1;
+    // Ranks from 1; those of equal scores are averaged.
+    const rank = (begin + 1 + end) / 2;
+    for (let i = begin; i < end; i++) {
+      if (labels[order[i]] !== 1) continue;
+      positives += 1;
+      rankSum += rank;
+    }
+    begin = end;
+  }
+  const negatives = order.length - positives;
+  return (100 * (rankSum - (positives * (positives + 1)) / 2)) / (positives * negatives);
+}
+
+/** What a set is judged by (reference 6.2), percent. @param auc of a set with two classes */
+export function figureOf(metric: Metric, figures: ClassificationFigures, auc: number | undefined): number {
+  switch (metric) {
+    case 'accuracy':
+      return figures.acc1;
+    case 'mean-per-class':
+      return figures.meanRecall;
+    case 'top1-top5-mean':
+      return (figures.acc1 + figures.acc5) / 2;
+    case 'roc-auc':
+      return auc ?? Number.NaN;
+    default:
+      return metric satisfies never;
+  }
 }

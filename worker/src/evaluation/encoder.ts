@@ -3,8 +3,6 @@ import type { ModelConfig } from '@slip/model/architecture';
 import * as encode from '../encode/encoder.js';
 import { type TrainState, tensorView } from '../pretrain/train-state.js';
 
-export { type Encoder, unitRows } from '../encode/encoder.js';
-
 export function imageEncoder(
   model: ModelConfig,
   state: TrainState,

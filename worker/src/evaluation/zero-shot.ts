@@ -1,15 +1,17 @@
-// Zero-shot classification (reference 6.2): class vectors from templated labels, images to the nearest one.
+// Zero-shot classification (reference 6.2): each picture goes to the class whose vector is nearest. Shared among the ranks, with exact
+// figures whatever their number.
 import type { ProcessGroup } from '@slip/comms';
-import type { RunConfig } from '@slip/config';
-import { createEvalLoader, type ImageFolder, Tokenizer } from '@slip/data';
-import type { ModelConfig } from '@slip/model/architecture';
-import type { TrainState } from '../pretrain/train-state.js';
-import type { CatalogEntry } from './catalog.js';
-import { addCounts, type ClassificationFigures, countImage, emptyCounts, figuresOf } from './classification-metrics.js';
-import { type Encoder, imageEncoder, textEncoder, unitRows } from './encoder.js';
+import { createEvalLoader, type EvalItem, type LabelledDataset } from '@slip/data';
+import type { Encoder } from '../encode/encoder.js';
+import {
+  addCounts,
+  type ClassificationFigures,
+  countImage,
+  emptyCounts,
+  figuresOf,
+  rocAuc,
+} from './classification-metrics.js';
 
-const IMAGE_BATCH = 64;
-const TEXT_BATCH = 32;
 const SHOWN_PER_RANK = 24;
 
 /** One image with its best guesses, for people to look at. */
@@ -21,111 +23,83 @@ export interface Prediction {
 
 export interface ZeroShotResult {
   readonly figures: ClassificationFigures;
+  /** Percent; of sets with two classes. */
+  readonly auc?: number;
   readonly predictions: readonly Prediction[];
 }
 
 export interface ZeroShotTask {
-  readonly config: RunConfig;
-  readonly model: ModelConfig;
-  readonly entry: CatalogEntry;
-  readonly images: ImageFolder;
+  readonly images: LabelledDataset;
+  /** [classes, embedDim], each of length 1. */
+  readonly classes: Float32Array;
+  readonly encoder: Encoder;
+  readonly imageSize: number;
+  /** By which cosines are multiplied for the probabilities that are shown. */
+  readonly logitScale: number;
   readonly group: ProcessGroup;
-  readonly threads: number;
+  readonly stopRequested?: () => boolean;
+  /** Told of this rank's pictures, done and in all. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Every rank classifies its share of the images; the figures are exact and equal on all ranks. */
-export async function zeroShot(task: ZeroShotTask, state: TrainState): Promise<ZeroShotResult> {
-  const classes = await classVectors(task, state);
-  const encoder = await imageEncoder(task.model, state, IMAGE_BATCH, task.threads);
-  try {
-    return await classifyAll(task, state, classes, encoder);
-  } finally {
-    await encoder.close();
-  }
+interface Share {
+  readonly counts: ReturnType<typeof emptyCounts>;
+  readonly predictions: Prediction[];
+  /** How much more class 1 is like the picture than class 0, where these two are all. */
+  readonly margins: number[];
+  readonly labels: number[];
+  readonly stopped: boolean;
 }
 
-async function classifyAll(
-  task: ZeroShotTask,
-  state: TrainState,
-  classes: Float32Array,
-  encoder: Encoder,
-): Promise<ZeroShotResult> {
-  const { images, group, model } = task;
-  const numClasses = task.entry.labels.length;
-  const counts = emptyCounts(numClasses);
-  const scale = Math.exp(state.params[state.entries.find((entry) => entry.name === 'logit_scale')!.offset]);
-  const predictions: Prediction[] = [];
-  const loader = createEvalLoader({
-    items: images.items,
-    imageSize: model.vision.imageSize,
-    batchSize: IMAGE_BATCH,
-    rank: group.rank,
-    worldSize: group.worldSize,
-  });
-  const stride = Math.max(1, Math.floor(images.items.length / group.worldSize / SHOWN_PER_RANK));
-  let seen = 0;
-  for await (const batch of loader) {
-    const rows = batch.items.length;
-    const features = await encoder.encode(batch.images, rows);
-    for (let row = 0; row < rows; row++) {
-      const scores = classScores(
-        features.subarray(row * model.embedDim, (row + 1) * model.embedDim),
-        classes,
-        numClasses,
-      );
-      countImage(counts, scores, batch.items[row].label);
-      if (seen++ % stride === 0) predictions.push(describePrediction(batch.items[row], scores, scale, images.classes));
-    }
-  }
-  const gathered = await group.allGatherObject({ counts, predictions: predictions.slice(0, SHOWN_PER_RANK) });
+/** Collective. @returns undefined, on all ranks, when one was asked to stop */
+export async function zeroShot(task: ZeroShotTask): Promise<ZeroShotResult | undefined> {
+  const { group } = task;
+  const { counts, predictions, margins, labels, stopped } = await classifyShare(task);
+  const parts = await group.allGatherObject({ counts, predictions: predictions.slice(0, SHOWN_PER_RANK), stopped });
+  if (parts.some((part) => part.stopped)) return undefined;
+  const auc =
+    margins.length > 0 || task.images.classes.length === 2 ? await gatherAuc(group, margins, labels) : undefined;
   return {
-    figures: figuresOf(addCounts(gathered.map((part) => part.counts))),
-    predictions: gathered.flatMap((part) => part.predictions),
+    figures: figuresOf(addCounts(parts.map((part) => part.counts))),
+    ...(auc === undefined ? {} : { auc }),
+    predictions: parts.flatMap((part) => part.predictions),
   };
 }
 
-/** [numClasses, embedDim]: the mean of the unit vectors of all template and label combinations, made unit again. */
-async function classVectors(task: ZeroShotTask, state: TrainState): Promise<Float32Array> {
-  const { model, entry, config } = task;
-  const texts = entry.labels.map((labels) =>
-    entry.templates.flatMap((template) => labels.map((label) => template.replace('{}', label))),
-  );
-  const rows = await encodeTexts(task, state, texts.flat(), config);
-  const vectors = new Float32Array(entry.labels.length * model.embedDim);
-  let row = 0;
-  texts.forEach((group, k) => {
-    const mean = vectors.subarray(k * model.embedDim, (k + 1) * model.embedDim);
-    for (const _ of group) {
-      for (let i = 0; i < model.embedDim; i++) mean[i] += rows[row * model.embedDim + i] / group.length;
-      row += 1;
+async function classifyShare(task: ZeroShotTask): Promise<Share> {
+  const { images, classes, encoder, group, imageSize, logitScale } = task;
+  const numClasses = images.classes.length;
+  const embedDim = classes.length / numClasses;
+  const share: Share = { counts: emptyCounts(numClasses), predictions: [], margins: [], labels: [], stopped: false };
+  const { rank, worldSize } = group;
+  const options = { dataset: images, imageSize, batchSize: encoder.batchSize, rank, worldSize, wholeBatches: true };
+  const stride = Math.max(1, Math.floor(images.length / worldSize / SHOWN_PER_RANK));
+  const total = Math.ceil(images.length / worldSize);
+  let seen = 0;
+  for await (const batch of createEvalLoader(options)) {
+    const features = await encoder.encode(batch.images, batch.items.length);
+    for (const [row, item] of batch.items.entries()) {
+      const scores = classScores(features.subarray(row * embedDim, (row + 1) * embedDim), classes, numClasses);
+      countImage(share.counts, scores, item.label);
+      if (numClasses === 2) {
+        share.margins.push(scores[1] - scores[0]);
+        share.labels.push(item.label);
+      }
+      if (seen++ % stride === 0) share.predictions.push(describePrediction(item, scores, logitScale, images.classes));
     }
-  });
-  return unitRows(vectors, entry.labels.length);
+    task.onProgress?.(Math.min(seen, total), total);
+    if (task.stopRequested?.() === true) return { ...share, stopped: true };
+  }
+  return share;
 }
 
-async function encodeTexts(
-  { model, threads }: ZeroShotTask,
-  state: TrainState,
-  texts: readonly string[],
-  config: RunConfig,
-): Promise<Float32Array> {
-  const contextLength = model.text!.contextLength;
-  const tokenizer = Tokenizer.load();
-  const encoder = await textEncoder(model, state, TEXT_BATCH, threads);
-  try {
-    const all = new Float32Array(texts.length * model.embedDim);
-    for (let start = 0; start < texts.length; start += TEXT_BATCH) {
-      const part = texts.slice(start, start + TEXT_BATCH);
-      const tokens = new Int32Array(part.length * contextLength);
-      part.forEach((text, i) => {
-        tokens.set(tokenizer.tokenize(text, { contextLength, truncate: config.truncate }), i * contextLength);
-      });
-      all.set(await encoder.encode(tokens, part.length), start * model.embedDim);
-    }
-    return all;
-  } finally {
-    await encoder.close();
-  }
+async function gatherAuc(group: ProcessGroup, margins: readonly number[], labels: readonly number[]): Promise<number> {
+  const lengths = await group.allGatherObject(margins.length);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const [allMargins, allLabels] = [new Float32Array(total), new Float32Array(total)];
+  await group.allGather(Float32Array.from(margins), allMargins, lengths);
+  await group.allGather(Float32Array.from(labels), allLabels, lengths);
+  return rocAuc(allMargins, allLabels);
 }
 
 function classScores(feature: Float32Array, classes: Float32Array, numClasses: number): Float32Array {
@@ -139,7 +113,7 @@ function classScores(feature: Float32Array, classes: Float32Array, numClasses: n
 }
 
 function describePrediction(
-  item: { file: string; label: number },
+  item: EvalItem,
   scores: Float32Array,
   scale: number,
   classes: readonly string[],

@@ -2,7 +2,8 @@
 // management. (CMYK files are the exception: they go through a generic profile, so their colours differ slightly.)
 import sharp from 'sharp';
 import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
-import { fileImage, type ImageSource, unreadable } from './image-source.js';
+import { fileImage, unreadable } from './image-source.js';
+import type { PictureSource } from './pixel-source.js';
 
 /** Larger pictures are refused before they are unpacked. */
 const MAX_PIXELS = 200_000_000;
@@ -13,11 +14,12 @@ sharp.cache(false);
 
 /**
  * A file that ends early gives the part that is there, the rest grey (JPEG) or black, as the reference reads it.
- * @param image a path, or wherever the bytes are
+ * @param image a path, or wherever the bytes are; pixels that are stored as such are only read
  * @throws SlipError `data` naming the file
  */
-export async function decodeImage(image: string | ImageSource): Promise<PixelImage> {
+export async function decodeImage(image: string | PictureSource): Promise<PixelImage> {
   const source = typeof image === 'string' ? fileImage(image) : image;
+  if ('pixels' in source) return source.pixels();
   const bytes = await source.bytes();
   if (bytes.length === 0) throw unreadable(source.name, 'it is empty');
   try {

@@ -7,7 +7,7 @@ import test, { after, before } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import sharp from 'sharp';
 import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
-import { openImageFolder } from '../datasets/image-folder.js';
+import { openLabelled } from '../datasets/labelled-dataset.js';
 import { decodeImage } from '../images/decode-image.js';
 import { slipOrder } from '../sampler/sample-order.js';
 import { BatchMaker } from './batch-maker.js';
@@ -230,6 +230,8 @@ test('a JPEG that ends early is read as far as it goes, one without its header i
   await assert.rejects(decodeImage(cut), /cut.jpg cannot be read/);
 });
 
+const openFolder = (root: string) => openLabelled({ kind: 'image-folder', dataset: 'test', root });
+
 test('linked class folders and images count, loops of links end', async () => {
   const linked = path.join(folder, 'linked');
   const elsewhere = path.join(folder, 'elsewhere');
@@ -240,17 +242,17 @@ test('linked class folders and images count, loops of links end', async () => {
   symlinkSync(elsewhere, path.join(linked, 'a'));
   symlinkSync(elsewhere, path.join(elsewhere, 'loop'));
   symlinkSync(path.join(elsewhere, 'x.jpeg'), path.join(linked, 'b/z.jpg'));
-  const { classes, items } = await openImageFolder(linked);
+  const { classes, length, describe } = await openFolder(linked);
   assert.deepEqual(classes, ['a', 'b']);
   assert.deepEqual(
-    items.map(({ file, label }) => [path.relative(linked, file), label]),
+    Array.from({ length }, (_, i) => describe(i)).map(({ image, label }) => [path.relative(linked, image.name), label]),
     [
       ['a/named.jpg/y.PPM', 0],
       ['a/x.jpeg', 0],
       ['b/z.jpg', 1],
     ],
   );
-  await assert.rejects(openImageFolder(path.join(folder, 'absent')), /absent cannot be read.*one sub-folder per class/);
+  await assert.rejects(openFolder(path.join(folder, 'absent')), /absent cannot be read.*one sub-folder per class/);
 });
 
 test('a set that cannot be read says why', async () => {
@@ -282,14 +284,14 @@ test('evaluation meets every image once on 1, 2 and 3 ranks', async () => {
       .toFile(path.join(classes, name, 'x.webp'));
     writeFileSync(path.join(classes, name, 'notes.txt'), 'not an image');
   }
-  const images = await openImageFolder(classes);
+  const images = await openFolder(classes);
   assert.deepEqual(images.classes, ['B', 'a', 'b']);
-  assert.equal(images.items.length, 6);
+  assert.equal(images.length, 6);
   for (const worldSize of [1, 2, 3]) {
     const seen: string[] = [];
     for (let rank = 0; rank < worldSize; rank++) {
       for await (const batch of createEvalLoader({
-        items: images.items,
+        dataset: images,
         imageSize: 8,
         batchSize: 4,
         rank,
@@ -301,8 +303,8 @@ test('evaluation meets every image once on 1, 2 and 3 ranks', async () => {
     }
     assert.deepEqual(
       seen,
-      images.items.map(({ file }) => file),
+      Array.from({ length: images.length }, (_, i) => images.describe(i).image.name),
     );
   }
-  await assert.rejects(openImageFolder(path.join(folder, 'train2017')), /0 class folders and no images/);
+  await assert.rejects(openFolder(path.join(folder, 'train2017')), /0 class folders and no images/);
 });

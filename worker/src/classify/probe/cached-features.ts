@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ProcessGroup } from '@slip/comms';
 import { type Logger, SlipError, writeFileAtomic } from '@slip/core';
-import { createEvalLoader, type ImageFolder, type LabelledView } from '@slip/data';
+import { createEvalLoader, evalShare, type LabelledDataset, type LabelledView } from '@slip/data';
 import { createOnnxExecutor } from '@slip/engine';
 import { towerFeatureStep } from '@slip/model';
 import type { ClassifierConfig, StateLayout } from '@slip/model/architecture';
@@ -30,14 +30,16 @@ export interface FeatureTask {
 }
 
 /** The share of this rank, whose pictures are neighbours in the set. Collective. @throws SlipError `stopped` on all ranks alike */
-export async function featuresOf(task: FeatureTask, split: string, images: ImageFolder): Promise<ShardedRows> {
+export async function featuresOf(task: FeatureTask, split: string, images: LabelledDataset): Promise<ShardedRows> {
   const { group, classifier, folder } = task;
-  const total = images.items.length;
-  const boundary = (rank: number) => Math.floor((total * rank) / group.worldSize);
-  const [first, end] = [boundary(group.rank), boundary(group.rank + 1)];
-  const labels = Int32Array.from(images.items.slice(first, end), ({ label }) => label);
+  const total = images.length;
+  const { rank, worldSize } = group;
+  const [first, end] = evalShare({ dataset: images, batchSize: IMAGE_BATCH, rank, worldSize });
+  const share = Array.from({ length: end - first }, (_, i) => images.describe(first + i));
+  const labels = Int32Array.from(share, ({ label }) => label);
   const { width, imageSize } = classifier.vision;
-  const facts = [task.key, imageSize, task.view, first, end, images.items.slice(first, end)];
+  const items = share.map(({ image, label }) => ({ file: image.name, label }));
+  const facts = [task.key, imageSize, task.view, first, end, items];
   const name = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
   const file = path.join(folder, `${split}-${name}.f32`);
   const kept = await readFeatures(file, labels.length * width);
@@ -58,7 +60,7 @@ async function readFeatures(file: string, length: number): Promise<Float32Array 
 }
 
 /** @returns undefined when this rank was asked to stop */
-async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32Array | undefined> {
+async function compute(task: FeatureTask, images: LabelledDataset): Promise<Float32Array | undefined> {
   const { classifier, layout, state, view, group, threads, log } = task;
   const { width, imageSize } = classifier.vision;
   const definition = towerFeatureStep(classifier, layout, IMAGE_BATCH);
@@ -69,7 +71,7 @@ async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32A
     let done = 0;
     let told = performance.now();
     const shared = { imageSize, batchSize: IMAGE_BATCH, rank: group.rank, worldSize: group.worldSize, view };
-    for await (const batch of createEvalLoader({ items: images.items, ...shared })) {
+    for await (const batch of createEvalLoader({ dataset: images, ...shared })) {
       const input = executor.input('image') as Float32Array;
       input.set(batch.images);
       input.fill(0, batch.images.length);
@@ -79,7 +81,7 @@ async function compute(task: FeatureTask, images: ImageFolder): Promise<Float32A
       if (task.stopRequested()) return undefined;
       if (group.rank !== 0 || performance.now() - told < 5000) continue;
       told = performance.now();
-      log.info(`features: about ${done.toLocaleString('en')} of ${images.items.length.toLocaleString('en')} pictures`);
+      log.info(`features: about ${done.toLocaleString('en')} of ${images.length.toLocaleString('en')} pictures`);
     }
     const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { initialLr, type LinearConfig } from '@slip/config';
 import { SlipError, writeFileAtomic } from '@slip/core';
-import { openImageFolder } from '@slip/data';
+import { openLabelled } from '@slip/data';
 import { linearLayout, plainClassifier } from '@slip/model/architecture';
 import { findPretrained } from '@slip/weights';
 import type { TaskPlace, WorkerContext } from '../../pretrain/run-training.js';
@@ -57,7 +57,7 @@ async function probe(config: LinearConfig, place: TaskPlace, stopRequested: () =
   const folder = path.join(config.outputDir, 'features');
   const key = `${path.resolve(file)} ${(await stat(file)).mtimeMs}`;
   const task = { classifier, layout, state, view: linearView(vision), group, threads, folder, key, log, stopRequested };
-  const training = await featuresOf(task, 'train', await openImageFolder(images.train.root));
+  const training = await featuresOf(task, 'train', await openLabelled(images.train));
   const validation = await featuresOf(task, 'validation', images.validation);
   tell(`features of ${training.total} training and ${validation.total} validation pictures are there`);
 
