@@ -3,7 +3,7 @@ import { invariant, SlipError } from '@slip/core';
 import * as ort from 'onnxruntime-node';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
-import { borderName, lowerSegment } from '../onnx/lower.js';
+import { borderName, lowerSegment, MODEL_SESSION_CONFIG } from '../onnx/lower.js';
 import {
   type Completion,
   completionOf,
@@ -11,6 +11,7 @@ import {
   type Milestones,
   planMilestones,
 } from '../passes/milestones.js';
+import type { Recomputation } from '../passes/recompute.js';
 import { type Segment, segment, storedAs } from '../passes/segment.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
@@ -29,6 +30,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
    * is then cut where a group is complete, and `run` tells of each. Without it nothing is cut.
    */
   readonly milestones?: (completion: Completion) => Milestones;
+  /** What the backward pass computes again instead of keeping it, default `cheap`; the same bits either way. */
+  readonly recomputation?: Recomputation;
   /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
   readonly profilePrefix?: string;
 }
@@ -41,7 +44,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
   const { rank, worldSize, rows } = options;
-  const traced = traceStep(step, { rank, worldSize, ...(rows === undefined ? {} : { rows }) });
+  const topology = { rank, worldSize, ...(rows === undefined ? {} : { rows }) };
+  const traced = traceStep(step, topology, options.recomputation);
   const { collectives } = options;
   if (traced.collectives.length > 0 && collectives === undefined) {
     throw new SlipError(
@@ -123,6 +127,7 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
     graphOptimizationLevel: 'all',
     // The pattern is one block planned after the first run, beside the memory of that run: twice the peak for no speed.
     enableMemPattern: false,
+    extra: MODEL_SESSION_CONFIG,
     ...(options.profilePrefix === undefined
       ? {}
       : {

@@ -1,6 +1,7 @@
 // The one table of kernels that a traced step may use; each entry lives with its theme or its op.
 import { COLLECTIVE_KERNELS } from '../collectives.js';
 import { ATTENTION_KERNELS } from '../ops/attention.js';
+import { BOUNDARY_KERNELS } from '../ops/boundary.js';
 import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
 import { EMBEDDING_KERNELS } from '../ops/embedding.js';
 import { GELU_KERNELS } from '../ops/gelu.js';
@@ -26,6 +27,7 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
     ...ATTENTION_KERNELS,
     ...EMBEDDING_KERNELS,
     ...CROSS_ENTROPY_KERNELS,
+    ...BOUNDARY_KERNELS,
     ...COLLECTIVE_KERNELS,
   ].map((kernel) => [kernel.name, kernel]),
 );

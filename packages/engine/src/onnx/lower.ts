@@ -13,6 +13,14 @@ export interface LoweredSegment {
   readonly numNodes: number;
 }
 
+/**
+ * What every session of a lowered model has to be created with: equal nodes are written once where that is wanted, and what is
+ * computed again on purpose must not be merged.
+ */
+export const MODEL_SESSION_CONFIG = {
+  optimization: { disable_specified_optimizers: 'CommonSubexpressionElimination' },
+};
+
 /** Larger tensors of one repeated number are expanded when the session is built, not stored in the model. */
 const MAX_STORED_FILL = 65_536;
 
@@ -30,7 +38,8 @@ export function lowerSegment(segment: Segment): LoweredSegment {
     names.set(value, name);
     return name;
   };
-  for (const { kernel, inputs, attrs, outputs } of segment.nodes) {
+  for (const { kernel, inputs, attrs, outputs, after } of segment.nodes) {
+    emit.repeat(after !== undefined);
     invariant(kernel.place === 'graph', `${kernel.name} is not part of a segment`);
     const operands = inputs.map((value) => ({ name: nameOf(value), shape: value.shape, dtype: value.dtype }));
     const results = kernel.lower({ inputs: operands, outputs, attrs, emit });
@@ -38,6 +47,7 @@ export function lowerSegment(segment: Segment): LoweredSegment {
       names.set(value, results[index]!);
     });
   }
+  emit.repeat(false);
   const results = new Map(segment.outputs.map((value) => [borderName(value), nameOf(value)]));
   const { nodes, constants } = emit.finish(results);
   const model = encodeModel({

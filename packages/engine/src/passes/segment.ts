@@ -55,8 +55,8 @@ export function segment(graph: Graph, cuts: readonly number[] = []): readonly Se
 }
 
 /** The level at which a node runs, or after which, for one of the host or the wire. */
-export function nodeLevel(node: GraphNode, levels: Levels): number {
-  return node.inputs.reduce((level, value) => Math.max(level, levels.get(value) ?? 0), 0);
+export function nodeLevel({ inputs, after = [] }: GraphNode, levels: Levels): number {
+  return [...inputs, ...after].reduce((level, value) => Math.max(level, levels.get(value) ?? 0), 0);
 }
 
 export function lastLevelOf(graph: Graph, levels: Levels): number {

@@ -22,6 +22,8 @@ export interface GraphNode {
   readonly inputs: readonly Value[];
   readonly attrs: Attributes;
   readonly outputs: readonly Value[];
+  /** Repeats an equal node of the forward pass, but not before these values are there: the two must not be merged. */
+  readonly after?: readonly Value[];
 }
 
 export interface NamedValue {
@@ -58,11 +60,12 @@ export class GraphBuilder {
     return this.#value(type, { kind: 'fill', fill });
   }
 
-  node(kernelName: string, inputs: readonly Value[], attrs: Attributes): readonly Value[] {
+  /** @param after given for a node that repeats another, see `GraphNode` */
+  node(kernelName: string, inputs: readonly Value[], attrs: Attributes, after?: readonly Value[]): readonly Value[] {
     const kernel = KERNELS.get(kernelName);
     invariant(kernel !== undefined, `kernel ${kernelName} is in the table`);
     const outputs: Value[] = [];
-    const node: GraphNode = { kernel, inputs, attrs, outputs };
+    const node: GraphNode = { kernel, inputs, attrs, outputs, ...(after === undefined ? {} : { after }) };
     kernel.infer(inputs, attrs).forEach((type, index) => {
       outputs.push(this.#value(type, { kind: 'node', node, index }));
     });
