@@ -38,6 +38,7 @@ export interface TrainingConfig {
   readonly device: string;
   readonly precision: string;
   readonly disableAmp: boolean;
+  readonly gradCheckpointing: boolean;
   readonly threads: number;
   readonly reduce: 'fixed' | 'invariant';
   readonly reduceShards: number;

@@ -25,6 +25,7 @@ import { type CollectiveClock, createCollectiveClock, timedCollectives } from '.
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
+import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
@@ -138,7 +139,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
     const gradientWire = await createGradientWire(config, state, group, log);
-    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt);
+    const memory = estimateWorkerMemory(state, lanes);
+    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt, memory);
 
     const checkpointer = new Checkpointer({
       ...{ runFolder: config.outputDir, group, log },
@@ -166,9 +168,11 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
-    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome);
+    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome, memory);
     await group.barrier();
     return outcome;
+  } catch (thrown) {
+    throw explainOutOfMemory(thrown, config);
   } finally {
     for (const close of closers) await close();
   }
@@ -286,6 +290,7 @@ function compileTrainStep(
   return createOnnxExecutor(definition, {
     ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
     ...(milestones === undefined ? {} : { milestones }),
+    recomputation: config.gradCheckpointing ? 'blocks' : 'cheap',
   });
 }
 
@@ -321,6 +326,7 @@ function announce(
   state: TrainState,
   lanes: readonly Lane[],
   compileMs: number,
+  memory: number,
 ): void {
   log.info(
     `${title}, ${describeRows(rowsOfRanks(config))} rows ` +
@@ -332,6 +338,9 @@ function announce(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
       `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
   );
+  log.info(describeEstimate(memory));
+  const warning = memoryWarning(memory, config.nprocPerNode, config);
+  if (warning !== undefined) log.warn(warning);
 }
 
 async function finishRun(
@@ -341,12 +350,14 @@ async function finishRun(
   lanes: readonly Lane[],
   { run }: CollectiveClock,
   outcome: TrainOutcome,
+  memory: number,
 ): Promise<void> {
   const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
   if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
   if (run.commMs > run.exposedMs) {
     log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
   }
+  log.info(describePeak(memory));
   const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
   log.info(
     outcome === 'completed'

@@ -4,6 +4,7 @@ import * as ort from 'onnxruntime-node';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { borderName, lowerSegment, MODEL_SESSION_CONFIG } from '../onnx/lower.js';
+import { estimateMemory } from '../passes/memory.js';
 import {
   type Completion,
   completionOf,
@@ -86,6 +87,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       segments: segments.length,
       collectives: traced.collectives.length,
       crossingBytes: memory.crossingBytes,
+      activationBytes: estimateMemory(traced.graph, segments).activationBytes,
       traceMs: traced.traceMs,
       sessionMs,
     },

@@ -40,6 +40,8 @@ interface KernelBase<Attrs> {
   readonly inputs: readonly string[] | 'list';
   /** Shapes and element types of the results. */
   infer(inputs: readonly TensorType[], attrs: Attrs): readonly TensorType[];
+  /** Elements of intermediate results while it runs, where those are more than its results. */
+  scratch?(inputs: readonly TensorType[]): number;
 }
 
 /** Becomes ONNX nodes. */

@@ -1,5 +1,6 @@
 // Scaled dot-product attention over given heads with its backward; not the projections around it.
 import { defineKernel, type EagerTensor, registerEagerKernel, runKernel } from '../kernels/kernel.js';
+import { sizeOf } from '../tensor-type.js';
 import type { tf } from '../tfjs.js';
 import { withGradient } from './custom-gradient.js';
 
@@ -54,6 +55,7 @@ const backward = defineKernel<Attributes>({
   place: 'graph',
   inputs: ['dy', 'q', 'k', 'v', 'weights', 'y'],
   infer: ([, q, k, v]) => [q!, k!, v!],
+  scratch: ([, , , , weights]) => 3 * sizeOf(weights!.shape),
   lower: ({ inputs, attrs, emit }) => {
     const [dy, q, k, v, weights, y] = inputs.map(({ name }) => name);
     const product = (a: string, b: string, attributes: Record<string, number | { float: number }>) =>
