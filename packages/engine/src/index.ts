@@ -20,5 +20,5 @@ export type { Recomputation } from './passes/recompute.js';
 export type { Segment } from './passes/segment.js';
 export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
 export { tf } from './tfjs.js';
-export type { Graph, GraphNode, Value } from './trace/graph.js';
-export { type TracedStep, traceStep } from './trace/trace-step.js';
+export type { Graph, GraphNode, HalfType, Value } from './trace/graph.js';
+export { type TracedStep, type TraceOptions, traceStep } from './trace/trace-step.js';

@@ -56,7 +56,7 @@ for (const family of ['CLIP', 'SLIP'] as const) {
 test('blocks are computed again after the gradient of their result, and nothing else is', () => {
   const step = trainStep(goldenModel('CLIP'), options([golden.batch], 0));
   const kernels = (what: Recomputation) => {
-    const { nodes } = traceStep(step, undefined, what).graph;
+    const { nodes } = traceStep(step, undefined, { recomputation: what }).graph;
     const repeated = nodes.filter(({ after }) => after !== undefined).map(({ kernel }) => kernel.name);
     return {
       repeated,

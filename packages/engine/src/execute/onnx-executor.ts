@@ -12,16 +12,15 @@ import {
   type Milestones,
   planMilestones,
 } from '../passes/milestones.js';
-import type { Recomputation } from '../passes/recompute.js';
 import { type Segment, segment, storedAs } from '../passes/segment.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
 import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
-import { type TracedStep, traceStep } from '../trace/trace-step.js';
+import { type TracedStep, type TraceOptions, traceStep } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
 
-export interface OnnxExecutorOptions extends Topology, StepBindings {
+export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOptions {
   /** Threads of ONNX Runtime for one operator, at least 1. */
   readonly threads: number;
   /** Required where the step has collectives. */
@@ -31,8 +30,6 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
    * is then cut where a group is complete, and `run` tells of each. Without it nothing is cut.
    */
   readonly milestones?: (completion: Completion) => Milestones;
-  /** What the backward pass computes again instead of keeping it, default `cheap`; the same bits either way. */
-  readonly recomputation?: Recomputation;
   /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
   readonly profilePrefix?: string;
 }
@@ -46,7 +43,7 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
   const { rank, worldSize, rows } = options;
   const topology = { rank, worldSize, ...(rows === undefined ? {} : { rows }) };
-  const traced = traceStep(step, topology, options.recomputation);
+  const traced = traceStep(step, topology, options);
   const { collectives } = options;
   if (traced.collectives.length > 0 && collectives === undefined) {
     throw new SlipError(

@@ -11,6 +11,7 @@ import { ELEMENTWISE_KERNELS } from './elementwise.js';
 import type { Kernel } from './kernel.js';
 import { LOOKUP_KERNELS } from './lookup.js';
 import { MATMUL_KERNELS } from './matmul.js';
+import { PRECISION_KERNELS } from './precision.js';
 import { REDUCE_KERNELS } from './reduce.js';
 import { SHAPE_KERNELS } from './shape.js';
 
@@ -28,6 +29,7 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
     ...EMBEDDING_KERNELS,
     ...CROSS_ENTROPY_KERNELS,
     ...BOUNDARY_KERNELS,
+    ...PRECISION_KERNELS,
     ...COLLECTIVE_KERNELS,
   ].map((kernel) => [kernel.name, kernel]),
 );

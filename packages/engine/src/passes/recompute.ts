@@ -9,7 +9,15 @@ import { GraphBuilder, producer } from '../trace/graph.js';
 export type Recomputation = 'none' | 'cheap' | 'blocks';
 
 /** One pass over memory each, worth less than the memory of their results. */
-const CHEAP_KERNELS = new Set(['SlipLayerNorm', 'SlipGelu', 'SlipQuickGelu', 'Transpose', 'Relu']);
+const CHEAP_KERNELS = new Set([
+  'SlipLayerNorm',
+  'SlipGelu',
+  'SlipQuickGelu',
+  'Transpose',
+  'Relu',
+  'SlipNarrow',
+  'SlipWiden',
+]);
 
 /** An equal graph without boundaries. Only steps with an output `loss` have a backward pass; others stay as they are. */
 export function planRecomputation(graph: Graph, what: Recomputation): Graph {
@@ -45,24 +53,26 @@ function blockNodes(graph: Graph, forward: ReadonlySet<GraphNode>): Set<GraphNod
   return inside;
 }
 
-/** Cheap nodes whose operands the backward pass keeps without them. */
+/** Cheap nodes whose operands the backward pass keeps without them, or computes again. */
 function cheapNodes(graph: Graph, forward: ReadonlySet<GraphNode>): Set<GraphNode> {
   const kept = new Set<Value>();
   for (const node of graph.nodes) {
     if (!forward.has(node)) for (const value of node.inputs) kept.add(storage(value));
   }
   const isCheap = (node: GraphNode) => forward.has(node) && CHEAP_KERNELS.has(node.kernel.name);
-  const isKept = (value: Value): boolean => {
+  const repeated = new Set<GraphNode>();
+  const isThere = (value: Value): boolean => {
     const stored = storage(value);
     const { source } = stored;
-    return source.kind !== 'node' || (kept.has(stored) && !isCheap(source.node));
+    return source.kind !== 'node' || repeated.has(source.node) || (kept.has(stored) && !isCheap(source.node));
   };
-  return new Set(graph.nodes.filter((node) => isCheap(node) && node.inputs.every(isKept)));
+  for (const node of graph.nodes) if (isCheap(node) && node.inputs.every(isThere)) repeated.add(node);
+  return repeated;
 }
 
 /** The value whose memory this one shares. */
 function storage(value: Value): Value {
-  const alias = producer(value, 'Reshape') ?? producer(value, 'SlipBoundary');
+  const alias = producer(value, 'Reshape') ?? producer(value, 'SlipWiden') ?? producer(value, 'SlipBoundary');
   return alias === undefined ? value : storage(alias.inputs[0]!);
 }
 
@@ -104,23 +114,16 @@ class Rewriting {
   }
 
   #add(node: GraphNode, operands: readonly Value[], into: Map<Value, Value>, after?: readonly Value[]): void {
-    const results = this.#builder.node(node.kernel.name, operands, node.attrs, after);
+    const { half } = node;
+    const extras = { ...(after === undefined ? {} : { after }), ...(half === undefined ? {} : { half }) };
+    const results = this.#builder.node(node.kernel.name, operands, node.attrs, extras);
     node.outputs.forEach((value, index) => {
       into.set(value, results[index]!);
     });
   }
 
   #value(value: Value): Value {
-    const known = this.#values.get(value);
-    if (known !== undefined) return known;
-    const { source } = value;
-    // Inputs and results of nodes are known before they are used.
-    if (source.kind !== 'constant' && source.kind !== 'fill')
-      throw new Error(`value ${value.id} is used before it is made`);
-    const copy =
-      source.kind === 'fill' ? this.#builder.fill(value, source.fill) : this.#builder.constant(value, source.values);
-    this.#values.set(value, copy);
-    return copy;
+    return this.#builder.copied(value, this.#values);
   }
 
   /** The value for a node of the backward pass: computed again just before, where that was decided. */

@@ -39,8 +39,9 @@ function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads, activation 
 
 /** The row of the largest token id (the first of equals). Layer norm is per token, so only this row is normed later. */
 function takeEndOfText(x_BLW: tf.Tensor, tokens: tf.Tensor): tf.Tensor {
-  const [batch, length, width] = x_BLW.shape as [number, number, number];
+  const [batch, length] = x_BLW.shape as [number, number, number];
   const position = tf.argMax(tokens, 1);
-  const selector = tf.reshape(tf.cast(tf.oneHot(tf.cast(position, 'int32'), length), 'float32'), [batch, 1, length]);
-  return tf.reshape(tf.matMul(selector, x_BLW), [batch, width]);
+  const selector = tf.reshape(tf.cast(tf.oneHot(tf.cast(position, 'int32'), length), 'float32'), [batch, length, 1]);
+  // Not a matrix product, which would be rounded in mixed precision.
+  return tf.sum(tf.mul(selector, x_BLW), 1);
 }
