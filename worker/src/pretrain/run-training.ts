@@ -10,6 +10,7 @@ import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainL
 import {
   type Completion,
   createOnnxExecutor,
+  type HalfType,
   type StepArray,
   type StepCollectives,
   type StepDefinition,
@@ -25,6 +26,7 @@ import { type CollectiveClock, createCollectiveClock, timedCollectives } from '.
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
+import { freshLossScale } from './loss-scale.js';
 import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
@@ -121,6 +123,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
     const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
+    if (config.precision === 'fp16') state.lossScale = freshLossScale();
     const checkpoint = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
@@ -291,7 +294,20 @@ function compileTrainStep(
     ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
     ...(milestones === undefined ? {} : { milestones }),
     recomputation: config.gradCheckpointing ? 'blocks' : 'cheap',
+    ...halfOf(config),
   });
+}
+
+function describePrecision({ precision, device }: TrainingConfig): string {
+  if (precision === 'fp32') return `device ${device}, precision fp32`;
+  const scaling = precision === 'fp16' ? ', dynamic loss scaling' : '';
+  return `device ${device}, precision ${precision}: float32 weights, products in halves${scaling}`;
+}
+
+/** The precision of a run as the engine has it; float32 where it has none. */
+function halfOf({ precision }: TrainingConfig): { half?: HalfType } {
+  if (precision === 'fp32') return {};
+  return { half: precision === 'fp16' ? 'float16' : 'bfloat16' };
 }
 
 /** Those inputs of a step that are in the state: its parameters, and what is frozen. */
@@ -338,6 +354,7 @@ function announce(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
       `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
   );
+  log.info(describePrecision(config));
   log.info(describeEstimate(memory));
   const warning = memoryWarning(memory, config.nprocPerNode, config);
   if (warning !== undefined) log.warn(warning);
