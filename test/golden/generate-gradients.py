@@ -86,13 +86,18 @@ def golden(family):
     return result
 
 
-here = pathlib.Path(__file__).parent
-document = {
-    "generator": "generate-gradients.py",
-    "torch": torch.__version__,
-    "config": CONFIG,
-    "batch": BATCH,
-    "optimizer": {"lr": LR, "weightDecay": WEIGHT_DECAY, "steps": STEPS},
-    "families": {family: golden(family) for family in ("CLIP", "SIMCLR", "SLIP")},
-}
-(here / "gradients.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+def main():
+    here = pathlib.Path(__file__).parent
+    document = {
+        "generator": "generate-gradients.py",
+        "torch": torch.__version__,
+        "config": CONFIG,
+        "batch": BATCH,
+        "optimizer": {"lr": LR, "weightDecay": WEIGHT_DECAY, "steps": STEPS},
+        "families": {family: golden(family) for family in ("CLIP", "SIMCLR", "SLIP")},
+    }
+    (here / "gradients.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,11 @@ export const trainStepBench: Bench = {
     { key: 'imagesPerSecond', unit: 'images/s', higherIsBetter: true },
     { key: 'peakMemoryGB', unit: 'GB', higherIsBetter: false },
   ],
-  cases: [comparison('SLIP_VITS16', 8)],
+  cases: [
+    comparison('SLIP_VITS16', 8),
+    comparison('SLIP_VITS16', 16),
+    comparison('SLIP_VITS16', 16, ['--grad-checkpointing']),
+  ],
   peerMissing: () =>
     new Promise((resolve) => {
       execFile(PYTHON, ['-c', 'import torch'], (error) => {
@@ -27,12 +31,13 @@ export const trainStepBench: Bench = {
     }),
 };
 
-function comparison(model: string, batchSize: number): Case {
+/** @param options of ours alone */
+function comparison(model: string, batchSize: number, options: readonly string[] = []): Case {
   const threads = '2';
   const args = ['--model', model, '--batch-size', String(batchSize), '--threads', threads];
   return {
-    name: `${model} batch ${batchSize}, ${threads} threads`,
-    ours: { command: process.execPath, args: [path.join(here, '../subjects/train-step.js'), ...args] },
+    name: [`${model} batch ${batchSize}, ${threads} threads`, ...options].join(' '),
+    ours: { command: process.execPath, args: [path.join(here, '../subjects/train-step.js'), ...args, ...options] },
     peer: {
       command: PYTHON,
       args: [path.join(here, '../../peers/train_step.py'), ...args],

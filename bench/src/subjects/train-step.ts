@@ -12,6 +12,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'SLIP_VITS16' },
     'batch-size': { type: 'string', default: '8' },
     threads: { type: 'string', default: '2' },
+    'grad-checkpointing': { type: 'boolean', default: false },
   },
 });
 const batchSize = Number(values['batch-size']);
@@ -36,6 +37,7 @@ const executor = await createOnnxExecutor(step, {
   rank: 0,
   worldSize: 1,
   threads: Number(values.threads),
+  recomputation: values['grad-checkpointing'] ? 'blocks' : 'cheap',
   inputs,
   outputs,
 });

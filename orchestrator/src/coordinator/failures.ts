@@ -4,7 +4,7 @@ import type { WorkerExited } from '@slip/protocol';
 import type { FailureRecord, WorkerState } from './state.js';
 
 /** Codes whose cause is still there after a restart: wrong input, wrong numbers, unreadable state. */
-const NOT_RETRYABLE: readonly ErrorCode[] = ['config', 'data', 'unsupported', 'non-finite', 'checkpoint'];
+const NOT_RETRYABLE: readonly ErrorCode[] = ['config', 'data', 'unsupported', 'non-finite', 'checkpoint', 'memory'];
 
 export function isRetryable(code: ErrorCode): boolean {
   return !NOT_RETRYABLE.includes(code);

@@ -92,7 +92,11 @@ test('settings that do not fit each other name the flag to change', async () => 
     [{ 'start-epoch': 25 }, /--start-epoch 25 is not below --epochs 25/],
     [{ 'image-size': 100 }, /--image-size 100 is not a multiple of --patch-size 16/],
     [{ device: 'webgpu' }, /--device webgpu is not there yet/],
-    [{ precision: 'bf16' }, /--precision bf16 is not there yet/],
+    [
+      { precision: 'bf16', 'disable-amp': true },
+      /--disable-amp is --precision fp32, and --precision bf16 is given too/,
+    ],
+    [{ precision: 'fp16', compress: 'powersgd' }, /--compress powersgd .* --precision fp16/],
     [{ compress: 'powersgd', reduce: 'invariant' }, /--compress powersgd keeps errors .* not with --reduce invariant/],
     [{ model: 'slip_vitb61' }, /did you mean SLIP_VITB16/],
   ];

@@ -2,6 +2,7 @@
 import { nearestName, SlipError } from '@slip/core';
 import { configKey, type FlagDefinition } from './flag-definition.js';
 import { hashConfig } from './identity.js';
+import { choosePrecision } from './precision.js';
 import { flagNamed, readRecipe } from './recipe.js';
 import { checkTraining, type TaskName, type TrainingConfig } from './training-config.js';
 import { checkValue } from './values.js';
@@ -53,6 +54,12 @@ export async function resolveTraining<C extends TrainingConfig>(
     given.add(flag.name);
   }
   task.settle(values, given);
+  const { precision, notice } = choosePrecision(
+    String(values.precision),
+    values.disableAmp === true,
+    String(values.device),
+  );
+  values.precision = precision;
   const { numNodes, nprocPerNode } = input.launch;
   const rowsPerMicroBatch = (values.rowsPerMicroBatch ?? Number(values.batchSize) * numNodes * nprocPerNode) as number;
   const config = { ...values, rowsPerMicroBatch, ...input.launch } as unknown as C;
@@ -62,7 +69,7 @@ export async function resolveTraining<C extends TrainingConfig>(
     config,
     hash: hashConfig(config, task.flags),
     rowsAreGiven: given.has('rows-per-micro-batch'),
-    notices: task.notices(config),
+    notices: [...task.notices(config), ...(notice === undefined ? [] : [notice])],
     warnings: [...task.warnings(config, given), ...idleFactors(config, given)],
   };
 }

@@ -39,8 +39,18 @@ export const COMPUTE_FLAGS: readonly FlagDefinition[] = group('Compute', [
   text('device', 'cpu', 'where to compute; only cpu today', {
     choices: ['cpu', 'auto', 'webgpu', 'cuda', 'tensorflow'],
   }),
-  text('precision', 'fp32', 'number format; only fp32 today', { choices: ['fp32', 'fp16', 'bf16', 'amp'] }),
+  text(
+    'precision',
+    'auto',
+    'fp32, or mixed with these halves as autocast does; auto is what is fastest on the device',
+    {
+      choices: ['auto', 'fp32', 'fp16', 'bf16'],
+    },
+  ),
   toggle('disable-amp', 'the same as --precision fp32', { mayChange: true }),
+  toggle('grad-checkpointing', 'keep only the input of each block and compute the rest again: less memory, more time', {
+    mayChange: true,
+  }),
   count('threads', 0, 'compute threads per worker; 0 shares the cores of the node', { mayChange: true }),
   text('transport', 'shared', 'ranks of a machine use memory that they share, or everything goes over ZeroMQ', {
     choices: ['shared', 'zmq'],

@@ -1,6 +1,7 @@
 // What the configurations of all training tasks have in common, and what has to fit together in each. Not what a task adds:
 // run-config.ts (pre-training), linear.ts, finetune.ts.
 import { SlipError } from '@slip/core';
+import type { Precision } from './precision.js';
 
 /** Tasks that train: steps, checkpoints, metrics. */
 export type TaskName = 'pretrain' | 'linear' | 'finetune';
@@ -36,8 +37,9 @@ export interface TrainingConfig {
   readonly printFreq: number;
   readonly wandb: boolean;
   readonly device: string;
-  readonly precision: string;
+  readonly precision: Precision;
   readonly disableAmp: boolean;
+  readonly gradCheckpointing: boolean;
   readonly threads: number;
   readonly reduce: 'fixed' | 'invariant';
   readonly reduceShards: number;
@@ -60,16 +62,30 @@ export function checkTraining(config: TrainingConfig): void {
   if (config.device !== 'cpu' && config.device !== 'auto') {
     throw new SlipError('unsupported', `--device ${config.device} is not there yet; use --device cpu`);
   }
-  if (config.precision !== 'fp32') {
-    throw new SlipError(
-      'unsupported',
-      `--precision ${config.precision} is not there yet; use --precision fp32 (or --disable-amp)`,
-    );
-  }
+  checkPrecision(config);
   if (config.compress === 'powersgd' && config.reduce === 'invariant') {
     throw new SlipError(
       'config',
       '--compress powersgd keeps errors on every rank, so weights depend on the number of ranks: not with --reduce invariant',
+    );
+  }
+}
+
+function checkPrecision({ precision, device, compress, task }: TrainingConfig): void {
+  if (precision === 'fp32') return;
+  if (device === 'tensorflow') {
+    throw new SlipError('unsupported', `--device tensorflow computes in fp32; use --precision fp32, not ${precision}`);
+  }
+  if (precision === 'fp16' && task !== undefined) {
+    throw new SlipError(
+      'unsupported',
+      `--precision fp16 is for pre-training: ${task} has no loss scaling; use --precision bf16 or fp32`,
+    );
+  }
+  if (precision === 'fp16' && compress === 'powersgd') {
+    throw new SlipError(
+      'config',
+      '--compress powersgd keeps errors in the scale of the gradients, which --precision fp16 changes; use bf16 or fp32',
     );
   }
 }

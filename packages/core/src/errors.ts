@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   'worker-failed': 9,
   /** Slurm refused something, or does not answer. */
   scheduler: 10,
+  /** Memory of a machine or a device ran out. */
+  memory: 11,
   /** Stopped on request (signal, preemption) after saving; running again continues. */
   stopped: 75,
 } as const;

@@ -27,6 +27,8 @@ export interface StepStats {
   readonly collectives: number;
   /** Memory of values that live from one segment to a later one. */
   readonly crossingBytes: number;
+  /** Estimate of what a run needs at its peak beside its inputs and outputs. */
+  readonly activationBytes: number;
   /** Time to trace the step and to build the sessions. */
   readonly traceMs: number;
   readonly sessionMs: number;

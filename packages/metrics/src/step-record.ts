@@ -24,6 +24,9 @@ export interface StepRecord {
   readonly ssl_acc?: number;
   /** Exponentiated; 0 or absent for SimCLR. */
   readonly logit_scale?: number;
+  /** With loss scaling: the scale of this step, and how many were left out so far because gradients were not finite. */
+  readonly loss_scale?: number;
+  readonly skipped_steps?: number;
   /** Over all ranks. */
   readonly imagesPerSecond: number;
   /** Wall time of the step, milliseconds. */

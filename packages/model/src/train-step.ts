@@ -14,9 +14,14 @@ export interface TrainStepOptions extends RowPlacement {
   /** Weight of the SSL loss in SLIP. */
   readonly sslScale: number;
   readonly sslTemp: number;
+  /** Gradients are multiplied by the input `loss_scale`, a scalar. */
+  readonly scaledLoss?: boolean;
 }
 
 type Tensors = Record<string, tf.Tensor>;
+
+/** Keeps small gradients in the range of halves. */
+const LOSS_SCALE: TensorSpec = { name: 'loss_scale', shape: [], dtype: 'float32' };
 
 /**
  * Inputs: `param/<name>` for each parameter, and the views of the family: `image`, `aug1`, `aug2` [B, 3, S, S] and `tokens`
@@ -31,11 +36,17 @@ export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDe
   const names = parameterNames(model);
   return {
     name: `train ${model.name}`,
-    inputs: [...parameterInputs(model), ...viewInputs(model, options.rows[options.rank])],
+    inputs: [
+      ...parameterInputs(model),
+      ...viewInputs(model, options.rows[options.rank]),
+      ...(options.scaledLoss === true ? [LOSS_SCALE] : []),
+    ],
     fn(inputs) {
       const variables = Object.fromEntries(names.map((name) => [name, inputs[`param/${name}`]]));
-      const { results, gradients } = valueAndGradients(variables, (tensors) =>
-        forward(model, parametersOf(tensors), inputs, options),
+      const { results, gradients } = valueAndGradients(
+        variables,
+        (tensors) => forward(model, parametersOf(tensors), inputs, options),
+        inputs[LOSS_SCALE.name],
       );
       const outputs: Tensors = { ...results };
       for (const name of names) outputs[`grad/${name}`] = gradients[name];

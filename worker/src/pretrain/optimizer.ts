@@ -6,8 +6,10 @@ import { ADAMW_MOMENTS, type TrainState } from './train-state.js';
 /** Of one step. */
 export interface StepHyper {
   readonly lr: number;
-  /** Optimizer steps applied before this one. */
+  /** Steps before this one, those left out by loss scaling included: the place in every schedule. */
   readonly step: number;
+  /** Of these, how many were applied. */
+  readonly applied: number;
   /** Multiplies every gradient: sums over ranks and micro-batches become means. */
   readonly gradScale: number;
 }
@@ -31,11 +33,11 @@ export function adamWOptimizer(options: {
   const { eps, weightDecay: decay } = options;
   return {
     moments: ADAMW_MOMENTS,
-    update(state, { lr, step, gradScale }) {
+    update(state, { lr, step, applied, gradScale }) {
       const { params, grads, entries } = state;
       const arenas = { params, grads, expAvg: state.moments.exp_avg, expAvgSq: state.moments.exp_avg_sq };
       const weightDecay = typeof decay === 'number' ? decay : decay(step);
-      const hyper = { lr, beta1, beta2, eps, weightDecay, step: step + 1, gradScale };
+      const hyper = { lr, beta1, beta2, eps, weightDecay, step: applied + 1, gradScale };
       return (range) => adamW(arenas, entries, hyper, range);
     },
   };

@@ -35,7 +35,8 @@ async function pretrainParts(config: RunConfig, place: TaskPlace): Promise<Train
     learningRate: ({ stepsPerEpoch }) => lrSchedule({ ...config, stepsPerEpoch }),
     step: ({ rows }, rank) => {
       const { gather, sslScale, sslTemp } = config;
-      return trainStep(model, { rank, rows, gather, sslScale, sslTemp });
+      const scaledLoss = config.precision === 'fp16';
+      return trainStep(model, { rank, rows, gather, sslScale, sslTemp, scaledLoss });
     },
     feed: (executor) => (batch) => feedViews(executor, batch),
     begin: (state) => beginFresh(config, model, state, place),

@@ -10,6 +10,7 @@ import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainL
 import {
   type Completion,
   createOnnxExecutor,
+  type HalfType,
   type StepArray,
   type StepCollectives,
   type StepDefinition,
@@ -25,6 +26,8 @@ import { type CollectiveClock, createCollectiveClock, timedCollectives } from '.
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
+import { freshLossScale } from './loss-scale.js';
+import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
@@ -120,6 +123,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
     const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
+    if (config.precision === 'fp16') state.lossScale = freshLossScale();
     const checkpoint = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
@@ -138,7 +142,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
     const gradientWire = await createGradientWire(config, state, group, log);
-    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt);
+    const memory = estimateWorkerMemory(state, lanes);
+    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt, memory);
 
     const checkpointer = new Checkpointer({
       ...{ runFolder: config.outputDir, group, log },
@@ -166,9 +171,11 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
-    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome);
+    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome, memory);
     await group.barrier();
     return outcome;
+  } catch (thrown) {
+    throw explainOutOfMemory(thrown, config);
   } finally {
     for (const close of closers) await close();
   }
@@ -289,7 +296,21 @@ function compileTrainStep(
   return createOnnxExecutor(definition, {
     ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
     ...(milestones === undefined ? {} : { milestones }),
+    recomputation: config.gradCheckpointing ? 'blocks' : 'cheap',
+    ...halfOf(config),
   });
+}
+
+function describePrecision({ precision, device }: TrainingConfig): string {
+  if (precision === 'fp32') return `device ${device}, precision fp32`;
+  const scaling = precision === 'fp16' ? ', dynamic loss scaling' : '';
+  return `device ${device}, precision ${precision}: float32 weights, products in halves${scaling}`;
+}
+
+/** The precision of a run as the engine has it; float32 where it has none. */
+function halfOf({ precision }: TrainingConfig): { half?: HalfType } {
+  if (precision === 'fp32') return {};
+  return { half: precision === 'fp16' ? 'float16' : 'bfloat16' };
 }
 
 /** Those inputs of a step that are in the state: its parameters, and what is frozen. */
@@ -324,6 +345,7 @@ function announce(
   state: TrainState,
   lanes: readonly Lane[],
   compileMs: number,
+  memory: number,
 ): void {
   log.info(
     `${title}, ${describeRows(rowsOfRanks(config))} rows ` +
@@ -335,6 +357,10 @@ function announce(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
       `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
   );
+  log.info(describePrecision(config));
+  log.info(describeEstimate(memory));
+  const warning = memoryWarning(memory, config.nprocPerNode, config);
+  if (warning !== undefined) log.warn(warning);
 }
 
 async function finishRun(
@@ -344,12 +370,14 @@ async function finishRun(
   lanes: readonly Lane[],
   { run }: CollectiveClock,
   outcome: TrainOutcome,
+  memory: number,
 ): Promise<void> {
   const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
   if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
   if (run.commMs > run.exposedMs) {
     log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
   }
+  log.info(describePeak(memory));
   const report = await renderReport({ runDir: config.outputDir, title: path.basename(path.resolve(config.outputDir)) });
   log.info(
     outcome === 'completed'

@@ -4,6 +4,7 @@ import type { Checkpoint, JsonObject, NamedTensor } from '@slip/checkpoint';
 import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import type { TensorEntry } from '@slip/model/architecture';
+import type { LossScale } from './loss-scale.js';
 import type { TrainState } from './train-state.js';
 
 /** Facts stored beside the tensors. */
@@ -18,6 +19,7 @@ interface CheckpointState {
   readonly updateFreq: number;
   readonly seed: number;
   readonly configHash: string;
+  readonly lossScale?: LossScale;
 }
 
 export interface SavePosition {
@@ -33,7 +35,8 @@ export function stateTensors(state: TrainState): Record<string, NamedTensor[]> {
 
 /** What a run continues from beside the tensors. */
 export function stateFacts(state: TrainState, config: TrainingConfig, position: SavePosition): JsonObject {
-  const facts: CheckpointState = {
+  const { lossScale } = state;
+  const facts: Omit<CheckpointState, 'lossScale'> = {
     step: state.step,
     epoch: position.epoch,
     batchInEpoch: position.batchInEpoch,
@@ -44,7 +47,7 @@ export function stateFacts(state: TrainState, config: TrainingConfig, position: 
     seed: config.seed,
     configHash: position.configHash,
   };
-  return { ...facts };
+  return { ...facts, ...(lossScale === undefined ? {} : { lossScale: { ...lossScale } }) };
 }
 
 /** Fills `state` from a checkpoint. @throws SlipError `checkpoint` when it does not fit this model or run */
@@ -68,6 +71,8 @@ export async function restoreTrainState(checkpoint: Checkpoint, state: TrainStat
   state.batchesTracked = facts.batchesTracked;
   state.bestAcc1 = facts.bestAcc1;
   state.step = facts.step;
+  // A run that continues another in mixed precision begins with a scale of its own.
+  if (state.lossScale !== undefined && facts.lossScale !== undefined) state.lossScale = { ...facts.lossScale };
 }
 
 /** Fills only the model's tensors (for evaluation). */

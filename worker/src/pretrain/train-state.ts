@@ -5,6 +5,7 @@ import type { ProcessGroup } from '@slip/comms';
 import { initialiseBuffersOf, initialiseParametersOf } from '@slip/model';
 import type { StateLayout, TensorEntry } from '@slip/model/architecture';
 import { type Bucket, wholeBucket } from './gradient-buckets.js';
+import type { LossScale } from './loss-scale.js';
 
 export interface TrainState {
   readonly entries: readonly TensorEntry[];
@@ -25,6 +26,8 @@ export interface TrainState {
   batchesTracked: number;
   /** Optimizer steps applied so far. */
   step: number;
+  /** Present where gradients are scaled (float16). */
+  lossScale?: LossScale;
   /** Best top-1 of zero-shot validation so far, percent. */
   bestAcc1: number;
 }

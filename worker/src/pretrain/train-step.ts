@@ -9,6 +9,7 @@ import { type CollectiveClock, timed } from './collective-clock.js';
 import type { Bucket } from './gradient-buckets.js';
 import { clippedScale } from './gradient-norm.js';
 import { type Lane, sumLanes } from './lanes.js';
+import { feedLossScale, isOverflow, updateLossScale } from './loss-scale.js';
 import type { Optimizer } from './optimizer.js';
 import {
   type GradientReduction,
@@ -24,6 +25,8 @@ export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   /** exp(logit_scale) after the update; 0 where the family has none. */
   readonly logitScale: number;
+  /** With loss scaling: the scale of this step, and steps left out so far, this one included. */
+  readonly lossScale?: { readonly scale: number; readonly skippedSteps: number };
   /** True when any rank has been asked to stop; all ranks see the same value, as they do of what follows. */
   readonly stopAgreed: boolean;
   /** Rank 0 finds that a checkpoint is due. */
@@ -73,6 +76,7 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   clock.reset();
   const { lanes, metricNames } = parts;
   const reduction = reduceGradients(state, group, parts.gradientWire);
+  feedLossScale(state, lanes);
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
@@ -96,18 +100,18 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   for (const b of state.buckets.keys()) if (!reduction.isStarted(b)) reduction.start(b);
 
   const agreed = await agree(parts, sums);
-  const mean = 1 / (group.worldSize * lanes.length * config.updateFreq);
-  const { clipGrad } = parts;
-  const gradScale =
-    clipGrad === undefined ? mean : await timed(clock, () => clippedScale(state, group, reduction, mean, clipGrad));
-  const update = parts.optimizer.update(state, { lr, step: state.step, gradScale });
-  const optimizerMs = await updateParameters(state, group, clock, update, reduction);
+  const { lossScale } = state;
+  const scale = lossScale?.scale ?? 1;
+  const isSkipped = lossScale !== undefined && (await timed(clock, () => isOverflow(state, group, reduction)));
+  const optimizerMs = isSkipped ? 0 : await applyGradients(parts, lr, scale, reduction);
+  if (lossScale !== undefined) updateLossScale(lossScale, isSkipped);
   state.step += 1;
   const comm = clock.readStep();
   const now = performance.now();
   return {
     metrics: agreed.metrics,
     logitScale: logitScaleOf(state),
+    ...(lossScale === undefined ? {} : { lossScale: { scale, skippedSteps: lossScale.skippedSteps } }),
     stopAgreed: agreed.stop,
     saveAgreed: agreed.save,
     allWritten: agreed.written,
@@ -117,6 +121,22 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     commExposedMs: comm.exposedMs,
     optimizerMs,
   };
+}
+
+/** @param lossScale what the gradients are multiplied by. @returns time spent in arithmetic, ms */
+async function applyGradients(
+  parts: TrainStepParts,
+  lr: number,
+  lossScale: number,
+  reduction: GradientReduction,
+): Promise<number> {
+  const { config, state, group, clock, lanes, clipGrad } = parts;
+  const mean = 1 / (group.worldSize * lanes.length * config.updateFreq * lossScale);
+  const gradScale =
+    clipGrad === undefined ? mean : await timed(clock, () => clippedScale(state, group, reduction, mean, clipGrad));
+  const applied = state.step - (state.lossScale?.skippedSteps ?? 0);
+  const update = parts.optimizer.update(state, { lr, step: state.step, applied, gradScale });
+  return updateParameters(state, group, clock, update, reduction);
 }
 
 /** In the last micro-batch a bucket is on its way as soon as the backward pass has completed it. */

@@ -121,6 +121,9 @@ function recordStep(parts: TrainerParts, outcome: StepOutcome, lr: number): void
     loss: outcome.metrics.loss,
     ...outcome.metrics,
     ...(config.task === undefined ? { logit_scale: outcome.logitScale } : {}),
+    ...(outcome.lossScale === undefined
+      ? {}
+      : { loss_scale: outcome.lossScale.scale, skipped_steps: outcome.lossScale.skippedSteps }),
     imagesPerSecond: (images / outcome.stepMs) * 1000,
     stepMs: outcome.stepMs,
     dataWaitMs: outcome.dataWaitMs,

@@ -18,7 +18,7 @@ export async function createEagerExecutor(step: StepDefinition, bindings: StepBi
       withTopology({ rank: 0, worldSize: 1 }, () => onBackend('cpu', () => runOnce(step, inputs, outputs)));
     },
     close: async () => {},
-    stats: { nodes: 0, segments: 1, collectives: 0, crossingBytes: 0, traceMs: 0, sessionMs: 0 },
+    stats: { nodes: 0, segments: 1, collectives: 0, crossingBytes: 0, activationBytes: 0, traceMs: 0, sessionMs: 0 },
   };
 }
 

@@ -2,7 +2,8 @@
 import { invariant, SlipError } from '@slip/core';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
-import { borderName, lowerSegment } from '../onnx/lower.js';
+import { borderName, lowerSegment, MODEL_SESSION_CONFIG } from '../onnx/lower.js';
+import { estimateMemory } from '../passes/memory.js';
 import {
   type Completion,
   completionOf,
@@ -15,11 +16,11 @@ import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
 import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
-import { type TracedStep, traceStep } from '../trace/trace-step.js';
+import { type TracedStep, type TraceOptions, traceStep } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
 import * as ort from './onnx-runtime.js';
 
-export interface OnnxExecutorOptions extends Topology, StepBindings {
+export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOptions {
   /** Threads of ONNX Runtime for one operator, at least 1. */
   readonly threads: number;
   /** Required where the step has collectives. */
@@ -41,7 +42,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings {
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
   const { rank, worldSize, rows } = options;
-  const traced = traceStep(step, { rank, worldSize, ...(rows === undefined ? {} : { rows }) });
+  const topology = { rank, worldSize, ...(rows === undefined ? {} : { rows }) };
+  const traced = traceStep(step, topology, options);
   const { collectives } = options;
   if (traced.collectives.length > 0 && collectives === undefined) {
     throw new SlipError(
@@ -82,6 +84,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       segments: segments.length,
       collectives: traced.collectives.length,
       crossingBytes: memory.crossingBytes,
+      activationBytes: estimateMemory(traced.graph, segments).activationBytes,
       traceMs: traced.traceMs,
       sessionMs,
     },
@@ -123,6 +126,7 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
     graphOptimizationLevel: 'all',
     // The pattern is one block planned after the first run, beside the memory of that run: twice the peak for no speed.
     enableMemPattern: false,
+    extra: MODEL_SESSION_CONFIG,
     ...(options.profilePrefix === undefined
       ? {}
       : {

@@ -26,11 +26,23 @@ export interface OnnxEmitter {
   constant(values: TypedArray, shape: readonly number[], dtype: DType): string;
 }
 
+/** Conversions inside a kernel that computes in halves, as names of values. */
+export interface HalfLowering {
+  /** A float32 value rounded to a half. */
+  narrow(name: string): string;
+  /** A half as float32. */
+  widen(name: string): string;
+  /** The result of an operator on halves, which is a half. */
+  settle(name: string): string;
+}
+
 export interface LoweringCall<Attrs> {
   readonly inputs: readonly OnnxOperand[];
   readonly outputs: readonly TensorType[];
   readonly attrs: Attrs;
   readonly emit: OnnxEmitter;
+  /** Given where the kernel computes in halves; its operands and results are halves then. */
+  readonly half?: HalfLowering;
 }
 
 interface KernelBase<Attrs> {
@@ -40,6 +52,8 @@ interface KernelBase<Attrs> {
   readonly inputs: readonly string[] | 'list';
   /** Shapes and element types of the results. */
   infer(inputs: readonly TensorType[], attrs: Attrs): readonly TensorType[];
+  /** Elements of intermediate results while it runs, where those are more than its results. */
+  scratch?(inputs: readonly TensorType[]): number;
 }
 
 /** Becomes ONNX nodes. */

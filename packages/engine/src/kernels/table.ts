@@ -1,6 +1,7 @@
 // The one table of kernels that a traced step may use; each entry lives with its theme or its op.
 import { COLLECTIVE_KERNELS } from '../collectives.js';
 import { ATTENTION_KERNELS } from '../ops/attention.js';
+import { BOUNDARY_KERNELS } from '../ops/boundary.js';
 import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
 import { EMBEDDING_KERNELS } from '../ops/embedding.js';
 import { GELU_KERNELS } from '../ops/gelu.js';
@@ -10,6 +11,7 @@ import { ELEMENTWISE_KERNELS } from './elementwise.js';
 import type { Kernel } from './kernel.js';
 import { LOOKUP_KERNELS } from './lookup.js';
 import { MATMUL_KERNELS } from './matmul.js';
+import { PRECISION_KERNELS } from './precision.js';
 import { REDUCE_KERNELS } from './reduce.js';
 import { SHAPE_KERNELS } from './shape.js';
 
@@ -26,6 +28,8 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
     ...ATTENTION_KERNELS,
     ...EMBEDDING_KERNELS,
     ...CROSS_ENTROPY_KERNELS,
+    ...BOUNDARY_KERNELS,
+    ...PRECISION_KERNELS,
     ...COLLECTIVE_KERNELS,
   ].map((kernel) => [kernel.name, kernel]),
 );

@@ -13,6 +13,12 @@ export class Emitter implements OnnxEmitter {
   readonly #known = new Map<string, string[]>();
   readonly #encoder = new TextEncoder();
   #numNames = 0;
+  #isRepeating = false;
+
+  /** Until told otherwise, nodes are not those that were written before, even where they are equal. */
+  repeat(isRepeating: boolean): void {
+    this.#isRepeating = isRepeating;
+  }
 
   op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
     return this.ops(type, inputs, attributes, { outputs: 1 })[0]!;
@@ -25,7 +31,7 @@ export class Emitter implements OnnxEmitter {
     options: { readonly outputs: number; readonly domain?: string },
   ): string[] {
     const domain = options.domain ?? '';
-    const key = `${domain}.${type}(${inputs.join()})${JSON.stringify(attributes)}:${options.outputs}`;
+    const key = `${this.#isRepeating ? 'again ' : ''}${domain}.${type}(${inputs.join()})${JSON.stringify(attributes)}:${options.outputs}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const output = Array.from({ length: options.outputs }, () => this.#name());

@@ -1,17 +1,25 @@
 // Turns a segment of a graph into an ONNX model; how each kernel is written is in the kernel table.
-import { invariant } from '@slip/core';
 import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { Segment } from '../passes/segment.js';
 import { sizeOf } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
-import type { Value } from '../trace/graph.js';
+import { halfOf, type Value } from '../trace/graph.js';
 import { Emitter } from './emitter.js';
+import { enterSegment, type Halves, leaveSegment, lowerNode } from './lower-halves.js';
 import { encodeModel, type ValueInfoProto } from './model-proto.js';
 
 export interface LoweredSegment {
   readonly model: Uint8Array;
   readonly numNodes: number;
 }
+
+/**
+ * What every session of a lowered model has to be created with: equal nodes are written once where that is wanted, and what is
+ * computed again on purpose must not be merged.
+ */
+export const MODEL_SESSION_CONFIG = {
+  optimization: { disable_specified_optimizers: 'CommonSubexpressionElimination' },
+};
 
 /** Larger tensors of one repeated number are expanded when the session is built, not stored in the model. */
 const MAX_STORED_FILL = 65_536;
@@ -21,24 +29,29 @@ export function borderName(value: Value): string {
   return `v${value.id}`;
 }
 
-/** The segment's inputs and outputs keep their order; their names are `borderName`. */
-export function lowerSegment(segment: Segment): LoweredSegment {
+/** The segment's inputs and outputs keep their order; their names are `borderName`, and their floats float32. */
+export function lowerSegment(segment: Segment, halves: Halves = 'emulated'): LoweredSegment {
   const emit = new Emitter();
-  const names = new Map<Value, string>(segment.inputs.map((value) => [value, borderName(value)]));
+  const names = new Map<Value, string>(
+    segment.inputs.map((value) => [value, enterSegment(emit, borderName(value), halfOf(value), halves)]),
+  );
   const nameOf = (value: Value): string => {
     const name = names.get(value) ?? emitConstant(emit, value);
     names.set(value, name);
     return name;
   };
-  for (const { kernel, inputs, attrs, outputs } of segment.nodes) {
-    invariant(kernel.place === 'graph', `${kernel.name} is not part of a segment`);
-    const operands = inputs.map((value) => ({ name: nameOf(value), shape: value.shape, dtype: value.dtype }));
-    const results = kernel.lower({ inputs: operands, outputs, attrs, emit });
-    outputs.forEach((value, index) => {
+  for (const node of segment.nodes) {
+    emit.repeat(node.after !== undefined);
+    const operands = node.inputs.map((value) => ({ name: nameOf(value), shape: value.shape, dtype: value.dtype }));
+    const results = lowerNode(node, operands, emit, halves);
+    node.outputs.forEach((value, index) => {
       names.set(value, results[index]!);
     });
   }
-  const results = new Map(segment.outputs.map((value) => [borderName(value), nameOf(value)]));
+  emit.repeat(false);
+  const results = new Map(
+    segment.outputs.map((value) => [borderName(value), leaveSegment(emit, nameOf(value), halfOf(value), halves)]),
+  );
   const { nodes, constants } = emit.finish(results);
   const model = encodeModel({
     name: `segment${segment.level}`,

@@ -1,5 +1,12 @@
 // Scaled dot-product attention over given heads with its backward; not the projections around it.
-import { defineKernel, type EagerTensor, registerEagerKernel, runKernel } from '../kernels/kernel.js';
+import {
+  defineKernel,
+  type EagerTensor,
+  type HalfLowering,
+  registerEagerKernel,
+  runKernel,
+} from '../kernels/kernel.js';
+import { sizeOf } from '../tensor-type.js';
 import type { tf } from '../tfjs.js';
 import { withGradient } from './custom-gradient.js';
 
@@ -27,12 +34,16 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: { r
   );
 }
 
+/** Without halves there is nothing to convert. */
+const same = (name: string) => name;
+const FLOAT32: HalfLowering = { narrow: same, widen: same, settle: same };
+
 const forward = defineKernel<Attributes>({
   name: 'SlipAttention',
   place: 'graph',
   inputs: ['q', 'k', 'v'],
   infer: ([q, k]) => [q!, { shape: [...q!.shape.slice(0, -1), k!.shape[k!.shape.length - 2]!], dtype: 'float32' }],
-  lower: ({ inputs, outputs, attrs, emit }) => {
+  lower: ({ inputs, outputs, attrs, emit, half = FLOAT32 }) => {
     const [q, k, v] = inputs.map(({ name }) => name);
     const [rows, columns] = outputs[1]!.shape.slice(-2) as [number, number];
     const product = emit.ops(
@@ -41,11 +52,12 @@ const forward = defineKernel<Attributes>({
       { alpha: { float: attrs.scale }, transB: 1 },
       { outputs: 1, domain: 'com.microsoft' },
     )[0]!;
+    const settled = half.widen(half.settle(product));
     const scores = attrs.causal
-      ? emit.op('Add', [product, emit.constant(causalMask(rows, columns), [rows, columns], 'float32')])
-      : product;
-    const weights = emit.op('Softmax', [scores], { axis: -1 });
-    return [emit.op('MatMul', [weights, v!]), weights];
+      ? emit.op('Add', [settled, emit.constant(causalMask(rows, columns), [rows, columns], 'float32')])
+      : settled;
+    const weights = half.narrow(emit.op('Softmax', [scores], { axis: -1 }));
+    return [half.settle(emit.op('MatMul', [weights, v!])), weights];
   },
 });
 
@@ -54,17 +66,20 @@ const backward = defineKernel<Attributes>({
   place: 'graph',
   inputs: ['dy', 'q', 'k', 'v', 'weights', 'y'],
   infer: ([, q, k, v]) => [q!, k!, v!],
-  lower: ({ inputs, attrs, emit }) => {
+  scratch: ([, , , , weights]) => 3 * sizeOf(weights!.shape),
+  lower: ({ inputs, attrs, emit, half = FLOAT32 }) => {
     const [dy, q, k, v, weights, y] = inputs.map(({ name }) => name);
     const product = (a: string, b: string, attributes: Record<string, number | { float: number }>) =>
-      emit.ops('FusedMatMul', [a, b], attributes, { outputs: 1, domain: 'com.microsoft' })[0]!;
+      half.settle(emit.ops('FusedMatMul', [a, b], attributes, { outputs: 1, domain: 'com.microsoft' })[0]!);
     const alpha = { float: attrs.scale };
     const dv = product(weights!, dy!, { transA: 1 });
-    const dWeights = product(dy!, v!, { transB: 1 });
+    const dWeights = half.widen(product(dy!, v!, { transB: 1 }));
     // sum_j p_ij dp_ij equals dy_i . y_i, which is shorter to sum (hd instead of N). Masked weights are 0, and so is
     // their score gradient: no mask here.
-    const rowDot = emit.op('ReduceSum', [emit.op('Mul', [dy!, y!]), emit.ints([-1])], { keepdims: 1 });
-    const dScores = emit.op('Mul', [weights!, emit.op('Sub', [dWeights, rowDot])]);
+    const rowDot = emit.op('ReduceSum', [emit.op('Mul', [half.widen(dy!), half.widen(y!)]), emit.ints([-1])], {
+      keepdims: 1,
+    });
+    const dScores = half.narrow(emit.op('Mul', [half.widen(weights!), emit.op('Sub', [dWeights, rowDot])]));
     return [product(dScores, k!, { alpha }), product(dScores, q!, { alpha, transA: 1 }), dv];
   },
 });

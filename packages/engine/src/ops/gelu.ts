@@ -1,5 +1,6 @@
 // The exact GELU and OpenAI's quick GELU with their backwards; not the tanh approximation.
 import { defineKernel, type OnnxEmitter, registerEagerKernel, runKernel } from '../kernels/kernel.js';
+import { sizeOf, type TensorType } from '../tensor-type.js';
 import type { tf } from '../tfjs.js';
 import { withGradient } from './custom-gradient.js';
 
@@ -24,12 +25,16 @@ function activation(kernelName: string, x: tf.Tensor): tf.Tensor {
   );
 }
 
+/** The backward passes hold about as many intermediate results at a time. */
+const GRADIENT_SCRATCH = 4;
+
 const elementwise = (name: string, inputs: string[], lower: (emit: OnnxEmitter, names: string[]) => string) =>
   defineKernel<object>({
     name,
     place: 'graph',
     inputs,
     infer: ([x]) => [x!],
+    ...(inputs.length === 1 ? {} : { scratch: ([x]: readonly TensorType[]) => GRADIENT_SCRATCH * sizeOf(x!.shape) }),
     lower: (call) => [
       lower(
         call.emit,

@@ -40,6 +40,7 @@ const backward = defineKernel<{ eps: number }>({
   place: 'graph',
   inputs: ['dy', 'x', 'gamma', 'mean', 'inverseDeviation'],
   infer: ([, x, gamma]) => [x!, gamma!, gamma!],
+  scratch: ([dy]) => 4 * sizeOf(dy!.shape),
   lower: ({ inputs, attrs, emit }) => {
     const [dy, x, gamma, , inverseDeviation] = names(inputs);
     const shape = inputs[1]!.shape;

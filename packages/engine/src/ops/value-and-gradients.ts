@@ -9,12 +9,14 @@ type NamedTensors = Readonly<Record<string, tf.Tensor>>;
  * differentiated value.
  *
  * @param fn called once with the variables; `loss` of its results is a scalar
+ * @param lossGradient scalar that every gradient is multiplied by; 1 without it
  * @returns all results of `fn`, and the gradient of `loss` for each variable
  * @throws SlipError `internal` when the loss does not depend on one of the variables
  */
 export function valueAndGradients<Variables extends NamedTensors, Results extends { readonly loss: tf.Tensor }>(
   variables: Variables,
   fn: (variables: Variables) => Results,
+  lossGradient?: tf.Tensor,
 ): { results: Results; gradients: { [Name in keyof Variables]: tf.Tensor } } {
   const names = Object.keys(variables);
   let results: Results | undefined;
@@ -30,7 +32,7 @@ export function valueAndGradients<Variables extends NamedTensors, Results extend
       return results.loss;
     },
     Object.values(variables),
-    undefined,
+    lossGradient,
     true,
   );
   const unreached = names.filter((_, i) => grads[i] === undefined || grads[i] === null);

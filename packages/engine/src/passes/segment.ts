@@ -16,10 +16,14 @@ export interface Segment {
   readonly after: readonly GraphNode[];
 }
 
-/** The memory that a value's elements are in: a reshape shares that of what it reshapes. */
+/** The memory that a value's elements are in: a reshape shares that of what it reshapes, and halves are stored as float32. */
 export function storedAs(value: Value): Value {
-  const reshape = producer(value, 'Reshape');
-  return reshape === undefined ? value : storedAs(reshape.inputs[0]!);
+  const view = viewNode(value);
+  return view === undefined ? value : storedAs(view.inputs[0]!);
+}
+
+function viewNode(value: Value): GraphNode | undefined {
+  return producer(value, 'Reshape') ?? producer(value, 'SlipWiden');
 }
 
 /** The level of each value that a node makes; those that are not in it have level 0. */
@@ -55,8 +59,8 @@ export function segment(graph: Graph, cuts: readonly number[] = []): readonly Se
 }
 
 /** The level at which a node runs, or after which, for one of the host or the wire. */
-export function nodeLevel(node: GraphNode, levels: Levels): number {
-  return node.inputs.reduce((level, value) => Math.max(level, levels.get(value) ?? 0), 0);
+export function nodeLevel({ inputs, after = [] }: GraphNode, levels: Levels): number {
+  return [...inputs, ...after].reduce((level, value) => Math.max(level, levels.get(value) ?? 0), 0);
 }
 
 export function lastLevelOf(graph: Graph, levels: Levels): number {
@@ -82,7 +86,7 @@ class Draft {
   readonly #made: Map<Value, Draft>;
   readonly #nodes: GraphNode[] = [];
   readonly #computed = new Set<Value>();
-  readonly #localReshapes = new Map<Value, Value>();
+  readonly #localViews = new Map<Value, Value>();
 
   constructor(level: number, piece: number, made: Map<Value, Draft>) {
     this.level = level;
@@ -106,25 +110,25 @@ class Draft {
     return { level, piece, nodes: this.#nodes, inputs: [...this.inputs], outputs, after };
   }
 
-  /** The value as this segment sees it. A reshape from an earlier segment is repeated here, not stored a second time. */
+  /** The value as this segment sees it. A view from an earlier segment is repeated here, not stored a second time. */
   #local(value: Value): Value {
     const { source } = value;
     if (source.kind === 'constant' || source.kind === 'fill' || this.#computed.has(value)) return value;
-    const reshape = producer(value, 'Reshape');
-    if (reshape === undefined) {
+    const view = viewNode(value);
+    if (view === undefined) {
       const maker = this.#made.get(value);
       invariant(maker === undefined || maker.level <= this.level, 'a value is made before it is used');
       this.inputs.add(value);
       return value;
     }
-    const known = this.#localReshapes.get(value);
+    const known = this.#localViews.get(value);
     if (known !== undefined) return known;
-    const input = this.#local(reshape.inputs[0]!);
+    const input = this.#local(view.inputs[0]!);
     const outputs: Value[] = [];
-    const node: GraphNode = { ...reshape, inputs: [input], outputs };
+    const node: GraphNode = { ...view, inputs: [input], outputs };
     outputs.push({ ...value, source: { kind: 'node', node, index: 0 } });
     this.#nodes.push(node);
-    this.#localReshapes.set(value, outputs[0]!);
+    this.#localViews.set(value, outputs[0]!);
     return outputs[0]!;
   }
 }

@@ -22,7 +22,17 @@ export interface GraphNode {
   readonly inputs: readonly Value[];
   readonly attrs: Attributes;
   readonly outputs: readonly Value[];
+  /** Repeats an equal node of the forward pass, but not before these values are there: the two must not be merged. */
+  readonly after?: readonly Value[];
+  /** Computes in halves: its float32 results hold nothing else. */
+  readonly half?: HalfType;
 }
+
+/** Half the width of float32: IEEE's, or the upper half of float32. */
+export type HalfType = 'float16' | 'bfloat16';
+
+/** What a node may have beside kernel, operands and attributes. */
+export type NodeExtras = Pick<GraphNode, 'after' | 'half'>;
 
 export interface NamedValue {
   readonly name: string;
@@ -58,16 +68,28 @@ export class GraphBuilder {
     return this.#value(type, { kind: 'fill', fill });
   }
 
-  node(kernelName: string, inputs: readonly Value[], attrs: Attributes): readonly Value[] {
+  node(kernelName: string, inputs: readonly Value[], attrs: Attributes, extras: NodeExtras = {}): readonly Value[] {
     const kernel = KERNELS.get(kernelName);
     invariant(kernel !== undefined, `kernel ${kernelName} is in the table`);
     const outputs: Value[] = [];
-    const node: GraphNode = { kernel, inputs, attrs, outputs };
+    const node: GraphNode = { kernel, inputs, attrs, outputs, ...extras };
     kernel.infer(inputs, attrs).forEach((type, index) => {
       outputs.push(this.#value(type, { kind: 'node', node, index }));
     });
     this.nodes.push(node);
     return outputs;
+  }
+
+  /** The value of another graph in this one: what `known` says, or a copy of a constant. */
+  copied(value: Value, known: Map<Value, Value>): Value {
+    const found = known.get(value);
+    if (found !== undefined) return found;
+    const { source } = value;
+    // Inputs and results of nodes are known before they are used.
+    invariant(source.kind === 'constant' || source.kind === 'fill', `value ${value.id} is made before it is used`);
+    const copy = source.kind === 'fill' ? this.fill(value, source.fill) : this.constant(value, source.values);
+    known.set(value, copy);
+    return copy;
   }
 
   build(name: string, outputs: readonly NamedValue[]): Graph {
@@ -83,6 +105,11 @@ export class GraphBuilder {
 export function producer(value: Value, kernelName: string): GraphNode | undefined {
   const { source } = value;
   return source.kind === 'node' && source.node.kernel.name === kernelName ? source.node : undefined;
+}
+
+/** The half that a float32 value is limited to, where it is. */
+export function halfOf({ dtype, source }: Value): HalfType | undefined {
+  return dtype === 'float32' && source.kind === 'node' ? source.node.half : undefined;
 }
 
 export function isConstant({ source }: Value): boolean {

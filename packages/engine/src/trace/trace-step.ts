@@ -1,12 +1,14 @@
 // Records a step as a graph and plans its segments; nothing is compiled or run here.
 import { SlipError } from '@slip/core';
 import { type Topology, withTopology } from '../collectives.js';
+import { autocast } from '../passes/autocast.js';
+import { planRecomputation, type Recomputation } from '../passes/recompute.js';
 import { type Segment, segment } from '../passes/segment.js';
 import { simplify } from '../passes/simplify.js';
 import type { StepDefinition, TensorSpec } from '../step.js';
 import { tf } from '../tfjs.js';
 import { TRACE_BACKEND, traceBackend } from './backend.js';
-import { type Graph, GraphBuilder, type GraphNode } from './graph.js';
+import { type Graph, GraphBuilder, type GraphNode, type HalfType } from './graph.js';
 import { onBackend } from './on-backend.js';
 
 /** A step as a graph. Equal topologies give equal graphs; ranks of one world differ by constants only. */
@@ -24,16 +26,28 @@ export interface TracedStep {
   readonly traceMs: number;
 }
 
+export interface TraceOptions {
+  /** What the backward pass computes again instead of keeping it, default `cheap`; the same bits either way. */
+  readonly recomputation?: Recomputation;
+  /** Mixed precision with these halves; float32 without it. */
+  readonly half?: HalfType;
+}
+
 /**
  * Calls the step once on symbolic tensors. The tfjs backend is restored and no tensors are left behind.
  *
  * @throws SlipError `unsupported` when the step uses a kernel that cannot be traced, reads a value, draws random numbers
  *   or is asynchronous; `config` for an impossible topology
  */
-export function traceStep(step: StepDefinition, topology: Topology = { rank: 0, worldSize: 1 }): TracedStep {
+export function traceStep(
+  step: StepDefinition,
+  topology: Topology = { rank: 0, worldSize: 1 },
+  { recomputation = 'cheap', half }: TraceOptions = {},
+): TracedStep {
   const start = performance.now();
   const recorded = withTopology(topology, () => onBackend(TRACE_BACKEND, () => recordStep(step)));
-  const graph = simplify(recorded);
+  const cleaned = simplify(recorded);
+  const graph = planRecomputation(half === undefined ? cleaned : autocast(cleaned, half), recomputation);
   const segments = segment(graph);
   return {
     name: step.name,

@@ -1,5 +1,5 @@
 // CLIP's causal text transformer (reference 1.3) from token ids to the feature of the end-of-text token.
-import { attention, embedding, layerNorm, linear, tf } from '@slip/engine';
+import { attention, blockBoundary, embedding, layerNorm, linear, tf } from '@slip/engine';
 import type { TextConfig } from '../models.js';
 import type { Parameters } from '../parameters.js';
 import { activate } from './activation.js';
@@ -16,8 +16,10 @@ const EPS = 1e-5;
  */
 export function textFeatures(tokens: tf.Tensor, params: Parameters, config: TextConfig): tf.Tensor {
   let x_BLW = tf.add(embedding(params.get('token_embedding.weight'), tokens), params.get('positional_embedding'));
-  for (let i = 0; i < config.depth; i++) x_BLW = residualBlock(x_BLW, params.in(`transformer.resblocks.${i}`), config);
-  const pooled = takeEndOfText(x_BLW, tokens);
+  for (let i = 0; i < config.depth; i++) {
+    x_BLW = residualBlock(blockBoundary(x_BLW), params.in(`transformer.resblocks.${i}`), config);
+  }
+  const pooled = takeEndOfText(blockBoundary(x_BLW), tokens);
   return layerNorm(pooled, params.get('ln_final.weight'), params.get('ln_final.bias'), EPS);
 }
 
@@ -37,8 +39,9 @@ function residualBlock(x_BLW: tf.Tensor, block: Parameters, { heads, activation 
 
 /** The row of the largest token id (the first of equals). Layer norm is per token, so only this row is normed later. */
 function takeEndOfText(x_BLW: tf.Tensor, tokens: tf.Tensor): tf.Tensor {
-  const [batch, length, width] = x_BLW.shape as [number, number, number];
+  const [batch, length] = x_BLW.shape as [number, number, number];
   const position = tf.argMax(tokens, 1);
-  const selector = tf.reshape(tf.cast(tf.oneHot(tf.cast(position, 'int32'), length), 'float32'), [batch, 1, length]);
-  return tf.reshape(tf.matMul(selector, x_BLW), [batch, width]);
+  const selector = tf.reshape(tf.cast(tf.oneHot(tf.cast(position, 'int32'), length), 'float32'), [batch, length, 1]);
+  // Not a matrix product, which would be rounded in mixed precision.
+  return tf.sum(tf.mul(selector, x_BLW), 1);
 }

@@ -1,6 +1,6 @@
 // timm's ViT (reference 1.2) from an image to the feature of its class token, with the options that make it the tower of
 // OpenAI's CLIP; nothing after the tower.
-import { attention, layerNorm, linear, tf } from '@slip/engine';
+import { attention, blockBoundary, layerNorm, linear, tf } from '@slip/engine';
 import type { VisionTransformerConfig } from '../models.js';
 import type { Parameters } from '../parameters.js';
 import { activate } from './activation.js';
@@ -35,8 +35,10 @@ export function visionTransformer(
   for (let i = 0; i < config.depth; i++) {
     const block = { index: i, params: params.in(`blocks.${i}`), config, changes };
     const isLast = i === config.depth - 1 && changes.meanPooling !== true;
-    x_BND = isLast ? lastBlock(x_BND, block) : wholeBlock(x_BND, block);
+    const input_BND = blockBoundary(x_BND);
+    x_BND = isLast ? lastBlock(input_BND, block) : wholeBlock(input_BND, block);
   }
+  x_BND = blockBoundary(x_BND);
   const [batch, tokens, width] = x_BND.shape as [number, number, number];
   if (changes.meanPooling === true) {
     return norm(tf.mean(tf.slice(x_BND, [0, 1, 0], [batch, tokens - 1, width]), 1), params.in('fc_norm'), config);

@@ -1,0 +1,86 @@
+// For tests: what every device owes, whatever computes there: the losses of ten optimizer steps of each kind of model, within a
+// tolerance that the device states, of those that the eager reference computes on the CPU.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { createEagerExecutor, type StepBindings, type StepDefinition, type StepExecutor } from '@slip/engine';
+import { type Family, type ModelConfig, stateLayout } from '../architecture.js';
+import { adamW } from '../optimizer/adamw.js';
+import { trainStep } from '../train-step.js';
+import { bindArenas, feedGoldenRows, golden, goldenModel, goldenParameters } from './golden-model.js';
+
+const STEPS = 10;
+const FAMILIES: readonly Family[] = ['CLIP', 'SIMCLR', 'SLIP'];
+
+export interface DeviceUnderTest {
+  /** In the names of the tests. */
+  readonly name: string;
+  /** At world size 1; the parameters among the bindings change between runs. */
+  createExecutor(step: StepDefinition, bindings: StepBindings): Promise<StepExecutor>;
+  /**
+   * Largest difference of a loss from the reference's, relative to the larger of it and 1.
+   * @param step from 1; rounding grows with the steps where batch norm and a steep temperature amplify it
+   */
+  tolerance(family: Family, step: number): number;
+  /** Families whose tests do not run here, with the reason. */
+  readonly skipped?: Partial<Readonly<Record<Family, string>>>;
+}
+
+/** Defines one test for each family. */
+export function deviceContract(device: DeviceUnderTest): void {
+  for (const family of FAMILIES) {
+    const skip = device.skipped?.[family] ?? false;
+    test(`${device.name}: ${STEPS} steps of ${family} have the losses of the eager CPU`, { skip }, async () => {
+      const expected = await referenceLosses(family);
+      const losses = await lossesOfSteps(goldenModel(family), (step, bindings) =>
+        device.createExecutor(step, bindings),
+      );
+      for (const [i, loss] of losses.entries()) {
+        const error = Math.abs(loss - expected[i]) / Math.max(1, Math.abs(expected[i]));
+        const tolerance = device.tolerance(family, i + 1);
+        assert.ok(error <= tolerance, `loss of step ${i + 1}: ${loss}, expected ${expected[i]} within ${tolerance}`);
+      }
+      // Ten equal losses would be a step that does not train.
+      assert.ok(new Set(expected).size === STEPS, 'the losses change');
+    });
+  }
+}
+
+/** Losses of steps of AdamW from the golden weights on the golden batch. */
+export async function lossesOfSteps(
+  model: ModelConfig,
+  createExecutor: DeviceUnderTest['createExecutor'],
+  steps = STEPS,
+): Promise<number[]> {
+  const definition = trainStep(model, { rows: [golden.batch], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
+  const params = goldenParameters(model);
+  const arenas = {
+    params,
+    grads: new Float32Array(params.length),
+    expAvg: new Float32Array(params.length),
+    expAvgSq: new Float32Array(params.length),
+  };
+  const executor = await createExecutor(definition, bindArenas(model, params, arenas.grads));
+  const { entries } = stateLayout(model);
+  const { lr, weightDecay } = golden.optimizer;
+  const losses: number[] = [];
+  try {
+    for (let step = 1; step <= steps; step++) {
+      feedGoldenRows(definition, executor, 0);
+      await executor.run();
+      losses.push(executor.output('loss')[0]);
+      adamW(arenas, entries, { lr, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay, step, gradScale: 1 });
+    }
+  } finally {
+    await executor.close();
+  }
+  return losses;
+}
+
+const references = new Map<Family, Promise<number[]>>();
+
+/** Computed once in a process. */
+function referenceLosses(family: Family): Promise<number[]> {
+  const known = references.get(family) ?? lossesOfSteps(goldenModel(family), createEagerExecutor);
+  references.set(family, known);
+  return known;
+}
