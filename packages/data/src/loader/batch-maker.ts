@@ -133,7 +133,7 @@ export class BatchMaker {
     bench.hold(image);
     for (const { view, stream, box } of drawn!) {
       const place = arrays[view]!.byteOffset + 4 * row * 3 * size ** 2;
-      makeView(bench, stream, { view, box, shrink: image.shrink, size, place, transforms });
+      makeView(bench, stream, { view, box, shrink: image.shrink, size, place });
     }
     this.remember(sample, image, fetched);
   }
@@ -170,7 +170,7 @@ export class BatchMaker {
   private benchOn(memory: KernelMemory): Workbench {
     const known = this.benches.get(memory);
     if (known !== undefined) return known;
-    const bench = new Workbench(memory, roomIn(this.shape));
+    const bench = new Workbench(memory, roomIn(this.shape), this.options.transforms);
     this.benches.set(memory, bench);
     return bench;
   }

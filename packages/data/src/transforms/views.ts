@@ -48,7 +48,6 @@ export interface ViewPlan {
   readonly size: number;
   /** Byte in the workbench's memory where the `3 * size * size` normalised floats go. */
   readonly place: number;
-  readonly transforms: Transforms;
 }
 
 /**
@@ -57,7 +56,7 @@ export interface ViewPlan {
  * @param stream after the draws of the box
  */
 export function makeView(bench: Workbench, stream: RandomStream, plan: ViewPlan): void {
-  const { view, box, shrink, size, place, transforms } = plan;
+  const { view, box, shrink, size, place } = plan;
   const crop = {
     ...{ left: box.left / shrink, top: box.top / shrink },
     ...{ width: box.width / shrink, height: box.height / shrink },
@@ -69,7 +68,7 @@ export function makeView(bench: Workbench, stream: RandomStream, plan: ViewPlan)
   }
   if (stream.uniform() <= 0.8) colourJitter(bench, stream);
   if (stream.uniform() < 0.2) bench.grayscale();
-  if (stream.uniform() <= 0.5) bench.blur(stream.uniform(0.1, 2), transforms);
+  if (stream.uniform() <= 0.5) bench.blur(stream.uniform(0.1, 2));
   bench.write(place, stream.uniform() < 0.5);
 }
 

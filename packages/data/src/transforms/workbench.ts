@@ -2,7 +2,7 @@
 // arithmetic, bit for bit. Not the recipe of a view: see views.ts.
 import { invariant } from '@slip/core';
 import { ensureBytes, type KernelMemory, kernelsOn, type PixelKernels } from '../vector/kernel-memory.js';
-import { boxWeights } from './blur.js';
+import { type BoxWeights, boxWeights } from './blur.js';
 import { blendLevel } from './colour.js';
 import { type PixelImage, pixelImage } from './pixel-image.js';
 import { type ResizeOptions, type ResizeWeights, resizeWeights } from './resize-weights.js';
@@ -25,6 +25,7 @@ interface Lines {
 export class Workbench {
   private readonly memory: KernelMemory;
   private readonly kernels: PixelKernels;
+  private readonly isFast: boolean;
   private readonly tables: number;
   private readonly source: number;
   private bytes: Uint8Array;
@@ -35,9 +36,13 @@ export class Workbench {
   /** Of the same size as the view, behind it. */
   private spare = 0;
 
-  /** @param base where the memory that may be used begins, a multiple of 16 */
-  constructor(memory: KernelMemory, base: number) {
+  /**
+   * @param base where the memory that may be used begins, a multiple of 16
+   * @param transforms which arithmetic resizing, hue, blur and normalisation have
+   */
+  constructor(memory: KernelMemory, base: number, transforms: Transforms = 'exact') {
     this.memory = memory;
+    this.isFast = transforms === 'fast';
     this.kernels = kernelsOn(memory);
     this.tables = base;
     this.source = base + NORMALISATIONS.length * 3 * TABLE_BYTES;
@@ -71,6 +76,7 @@ export class Workbench {
     const view = align(narrowed + (numRows + 1) * pitch + SLACK);
     this.spare = align(view + window.height * pitch + SLACK);
     this.bytes = this.upTo(this.spare + window.height * pitch + stride + 2 * SLACK);
+    const { narrow, combineRows, narrowFast, combineRowsFast } = this.kernels;
     this.writeTable(columnTable, columns, 3, 0);
     this.writeTable(rowTable, rows, pitch, rows.first);
     for (let done = 0; done < numRows; ) {
@@ -78,13 +84,13 @@ export class Workbench {
       this.load(image, first, stripRows);
       const count = Math.min(numRows - done, this.held.first + this.held.count - first);
       const src = this.source + (first - this.held.first) * rowBytes + 3 * left;
-      this.kernels.narrow(
+      (this.isFast ? narrowFast : narrow)(
         ...[src, rowBytes, count, narrowed + done * pitch, stride, window.width],
         ...[columnTable, columns.pairs],
       );
       done += count;
     }
-    this.kernels.combineRows(narrowed, pitch, view, window.height, rowTable, rows.pairs);
+    (this.isFast ? combineRowsFast : combineRows)(narrowed, pitch, view, window.height, rowTable, rows.pairs);
     this.view = { at: view, columns: window.width, rows: window.height, stride };
   }
 
@@ -112,19 +118,22 @@ export class Workbench {
   /** @param factor -0.5..0.5 of the circle */
   hue(factor: number): void {
     const { at, rows, stride } = this.lines();
-    this.kernels.turnHue(at, rows, stride, Math.trunc(factor * 255) & 255);
+    const { turnHue, turnHueFast } = this.kernels;
+    (this.isFast ? turnHueFast : turnHue)(at, rows, stride, Math.trunc(factor * 255) & 255);
   }
 
-  /**
-   * @param radius the standard deviation in pixels, Pillow's `GaussianBlur(radius)`
-   * @param transforms `exact`: bytes are rounded after each of six passes; `fast`: after each of two
-   */
-  blur(radius: number, _transforms: Transforms = 'exact'): void {
-    const { at, rows, columns, stride } = this.lines();
+  /** @param radius the standard deviation in pixels, Pillow's `GaussianBlur(radius)` */
+  blur(radius: number): void {
     const box = boxWeights(radius);
     if (box === undefined) return;
-    const { reach, inner, outer } = box;
-    invariant(reach < 31, `a blur of radius ${radius}`);
+    if (this.isFast && box.reach <= MAX_SMOOTH_REACH) this.smooth(box);
+    else this.boxBlur(box);
+  }
+
+  /** Three box filters along lines, three along columns, bytes rounded after each. */
+  private boxBlur({ reach, inner, outer }: BoxWeights): void {
+    const { at, rows, columns, stride } = this.lines();
+    invariant(reach < 31, `a blur that reaches ${reach} pixels`);
     const weights = [(inner >> 12) | ((outer >> 12) << 16), (inner & 4095) | ((outer & 4095) << 16)] as const;
     const temp = this.spare + 3 * stride * rows;
     this.kernels.blurLines(at, 3 * rows, columns, stride, reach, ...weights, 3, temp);
@@ -136,12 +145,43 @@ export class Workbench {
     this.spare = at;
   }
 
+  /** The three as one filter along lines and one along columns, bytes rounded after each. */
+  private smooth(box: BoxWeights): void {
+    const { at, rows, columns, stride } = this.lines();
+    const weights = smoothWeights(box);
+    const groups = weights.length / 2;
+    const margin = 2 * groups - 1;
+    const padded = stride + 32;
+    const pitch = 3 * padded;
+    const from = align(Math.max(at, this.spare) + 3 * stride * rows + SLACK);
+    const lines = align(from + pitch * rows + SLACK);
+    const table = align(lines + pitch * (rows + 2 * margin) + SLACK);
+    this.bytes = this.upTo(table + SLACK);
+    new Int16Array(this.memory.buffer, table, weights.length).set(weights);
+    this.kernels.padLines(at, 3 * rows, columns, stride, from);
+    const [top, bottom] = [lines + margin * pitch, lines + (margin + rows) * pitch];
+    this.kernels.smooth(from, top, pitch * rows, 1, groups, table);
+    for (let k = 0; k < margin; k++) {
+      this.bytes.copyWithin(lines + k * pitch, top, top + pitch);
+      this.bytes.copyWithin(bottom + k * pitch, bottom - pitch, bottom);
+    }
+    this.kernels.smooth(top, from, pitch * rows, pitch, groups, table);
+    this.view = { at: from + 16, columns, rows, stride: padded };
+    this.spare = lines;
+  }
+
   /** Ends a view: planes of normalised floats, from byte `place` of the same memory. */
   write(place: number, flip: boolean, normalisation: Normalisation = 'imagenet'): void {
     const { at, rows, columns, stride } = this.lines();
     for (let c = 0; c < 3; c++) {
       const table = this.tables + (3 * NORMALISATIONS.indexOf(normalisation) + c) * TABLE_BYTES;
       const plane = place + 4 * c * rows * columns;
+      if (this.isFast && columns % 4 === 0) {
+        const [low, high] = [NORMALISED[normalisation][c][0], NORMALISED[normalisation][c][255]];
+        const step = (high - low) / 255;
+        this.kernels.scale(at + c * stride, rows, columns, 3 * stride, plane, step, low, flip ? 1 : 0);
+        continue;
+      }
       this.kernels.lookUp(at + c * stride, rows, columns, 3 * stride, plane, table, flip ? 1 : 0);
     }
   }
@@ -187,17 +227,24 @@ export class Workbench {
   /** @param step bytes from one input to the next; @param origin the input at offset 0 */
   private writeTable(at: number, weights: ResizeWeights, step: number, origin: number): void {
     const { starts, counts, values, stride, pairs, end } = weights;
-    const words = new Int32Array(this.memory.buffer, at, starts.length * (1 + 2 * pairs));
-    for (let i = 0, w = 0; i < starts.length; i++) {
+    const wordsOfPair = this.isFast ? 1 : 2;
+    const words = new Int32Array(this.memory.buffer, at, starts.length * (1 + wordsOfPair * pairs)).fill(0);
+    const halves = new Int16Array(this.memory.buffer, at, 2 * words.length);
+    for (let i = 0; i < starts.length; i++) {
       // Every output reads as many inputs; weights of 0 stand in front where there would be none behind.
       const from = Math.max(origin, Math.min(starts[i], end - 2 * pairs));
       const before = starts[i] - from;
-      const weight = (k: number) => (k < before || k >= before + counts[i] ? 0 : values[i * stride + k - before]);
-      words[w++] = (from - origin) * step;
-      for (let k = 0; k < 2 * pairs; k += 2) {
-        const [a, b] = [weight(k), weight(k + 1)];
-        words[w++] = ((a >> 11) & 0xffff) | ((b >> 11) << 16);
-        words[w++] = (a & 2047) | ((b & 2047) << 16);
+      const word = i * (1 + wordsOfPair * pairs);
+      words[word] = (from - origin) * step;
+      for (let k = 0; k < counts[i]; k++) {
+        const weight = values[i * stride + k];
+        const pair = (before + k) >> 1;
+        const half = 2 * (word + 1 + wordsOfPair * pair) + ((before + k) & 1);
+        if (this.isFast) halves[half] = (weight + 128) >> 8;
+        else {
+          halves[half] = weight >> 11;
+          halves[half + 2] = weight & 2047;
+        }
       }
     }
   }
@@ -210,6 +257,27 @@ export class Workbench {
 
 const NORMALISATIONS = ['imagenet', 'half'] as const satisfies readonly Normalisation[];
 const TABLE_BYTES = 256 * Float32Array.BYTES_PER_ELEMENT;
+
+/** Further than that, what lies beside a line would not do. */
+const MAX_SMOOTH_REACH = 3;
+
+/** Weights of 2^14 at distance 0, 1, 2, ... of three equal boxes after each other, an even number of them, the first of them halved. */
+function smoothWeights({ reach, inner, outer }: BoxWeights): number[] {
+  const box = [outer, ...new Array<number>(2 * reach + 1).fill(inner), outer].map((weight) => weight / 2 ** 24);
+  const all = convolve(convolve(box, box), box);
+  const centre = (all.length - 1) / 2;
+  const weights = all.slice(centre).map((weight) => Math.round(weight * 2 ** 14));
+  const others = weights.slice(1).reduce((sum, weight) => sum + weight, 0);
+  // What is flat stays so.
+  weights[0] = 2 ** 13 - others;
+  return weights.length % 2 === 0 ? weights : [...weights, 0];
+}
+
+function convolve(a: readonly number[], b: readonly number[]): number[] {
+  const out = new Array<number>(a.length + b.length - 1).fill(0);
+  for (const [i, x] of a.entries()) for (const [j, y] of b.entries()) out[i + j] += x * y;
+  return out;
+}
 
 function align(place: number): number {
   return 64 * Math.ceil(place / 64);

@@ -25,6 +25,7 @@ export function expandMacros(wat: string): string {
 
 function expand(node: Node, macros: ReadonlyMap<string, Macro>): Node {
   if (typeof node === 'string') return node;
+  if (node.length === 0) return node;
   const [head, ...rest] = node.map((part) => expand(part, macros));
   const macro = typeof head === 'string' ? macros.get(head) : undefined;
   if (macro === undefined) return [head, ...rest];

@@ -45,6 +45,23 @@ export interface PixelKernels {
   lookUp(
     ...args: [src: number, rows: number, columns: number, pitch: number, dst: number, table: number, flip: number]
   ): void;
+  narrowFast: PixelKernels['narrow'];
+  combineRowsFast: PixelKernels['combineRows'];
+  turnHueFast: PixelKernels['turnHue'];
+  padLines(at: number, lines: number, columns: number, stride: number, dst: number): void;
+  smooth(src: number, dst: number, bytes: number, step: number, groups: number, weights: number): void;
+  scale(
+    ...args: [
+      src: number,
+      rows: number,
+      columns: number,
+      pitch: number,
+      dst: number,
+      scale: number,
+      offset: number,
+      flip: number,
+    ]
+  ): void;
 }
 
 /** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */

@@ -513,4 +513,278 @@
           (br_if $column (i32.lt_u (local.tee $dst (i32.add (local.get $dst) (i32.const 4))) (local.get $end))))
         (local.set $p (i32.add (local.get $p) (local.get $pitch)))
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $row))))
+
+  ;; What follows does the same with less arithmetic, for --transforms fast: off by one in some bytes.
+
+  ;; narrow with weights of 2^14. The table has for each column an offset and $pairs times two weights of 16 bits.
+  (func (export "narrowFast") (param $src i32) (param $pitch i32) (param $rows i32) (param $dst i32) (param $stride i32)
+      (param $columns i32) (param $table i32) (param $pairs i32)
+    (local $t i32) (local $tEnd i32) (local $p i32) (local $o i32) (local $oEnd i32) (local $sum v128)
+    (block $done
+      (loop $row
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $t (local.get $table))
+        (local.set $o (local.get $dst))
+        (local.set $oEnd (i32.add (local.get $dst) (local.get $columns)))
+        (loop $column
+          (local.set $p (i32.add (local.get $src) (i32.load (local.get $t))))
+          (local.set $t (i32.add (local.get $t) (i32.const 4)))
+          (local.set $tEnd (i32.add (local.get $t) (i32.shl (local.get $pairs) (i32.const 2))))
+          (local.set $sum (v128.const i32x4 0x2000 0x2000 0x2000 0x2000))
+          (loop $pair
+            (local.set $sum
+              (i32x4.add (local.get $sum)
+                (i32x4.dot_i16x8_s
+                  (i8x16.swizzle (v128.load64_zero (local.get $p))
+                    (v128.const i8x16 0 128 3 128 1 128 4 128 2 128 5 128 128 128 128 128))
+                  (v128.load32_splat (local.get $t)))))
+            (local.set $p (i32.add (local.get $p) (i32.const 6)))
+            (br_if $pair (i32.lt_u (local.tee $t (i32.add (local.get $t) (i32.const 4))) (local.get $tEnd))))
+          (local.set $sum (i32x4.shr_s (local.get $sum) (i32.const 14)))
+          (local.set $sum
+            (i8x16.narrow_i16x8_u (i16x8.narrow_i32x4_s (local.get $sum) (local.get $sum)) (v128.const i32x4 0 0 0 0)))
+          (v128.store8_lane 0 (local.get $o) (local.get $sum))
+          (v128.store8_lane 1 (i32.add (local.get $o) (local.get $stride)) (local.get $sum))
+          (v128.store8_lane 2 (i32.add (local.get $o) (i32.shl (local.get $stride) (i32.const 1))) (local.get $sum))
+          (br_if $column (i32.lt_u (local.tee $o (i32.add (local.get $o) (i32.const 1))) (local.get $oEnd))))
+        (local.set $src (i32.add (local.get $src) (local.get $pitch)))
+        (local.set $dst (i32.add (local.get $dst) (i32.mul (local.get $stride) (i32.const 3))))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $row))))
+
+  ;; Sum of products of two vectors of bytes, interleaved, with a pair of weights.
+  (macro $addTwo (param $sum) (param $extend) (param $bytes)
+    (i32x4.add $sum (i32x4.dot_i16x8_s ($extend $bytes) (local.get $w))))
+
+  ;; 16 bytes of the sums $h0 to $h3 in 2^14.
+  (macro $bytes14
+    (i8x16.narrow_i16x8_u
+      (i16x8.narrow_i32x4_s (i32x4.shr_s (local.get $h0) (i32.const 14)) (i32x4.shr_s (local.get $h1) (i32.const 14)))
+      (i16x8.narrow_i32x4_s (i32x4.shr_s (local.get $h2) (i32.const 14)) (i32x4.shr_s (local.get $h3) (i32.const 14)))))
+
+  (macro $half14 (v128.const i32x4 0x2000 0x2000 0x2000 0x2000))
+
+  ;; combineRows with such weights.
+  (func (export "combineRowsFast") (param $src i32) (param $pitch i32) (param $dst i32) (param $rows i32) (param $table i32)
+      (param $pairs i32)
+    (local $t i32) (local $tEnd i32) (local $p i32) (local $first i32) (local $end i32)
+    (local $a v128) (local $b v128) (local $two v128) (local $w v128)
+    (local $h0 v128) (local $h1 v128) (local $h2 v128) (local $h3 v128)
+    (block $done
+      (loop $row
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $first (i32.add (local.get $src) (i32.load (local.get $table))))
+        (local.set $tEnd (i32.add (local.get $table) (i32.add (i32.const 4) (i32.shl (local.get $pairs) (i32.const 2)))))
+        (local.set $end (i32.add (local.get $dst) (local.get $pitch)))
+        (loop $columns
+          (local.set $h0 ($half14))
+          (local.set $h1 (local.get $h0))
+          (local.set $h2 (local.get $h0))
+          (local.set $h3 (local.get $h0))
+          (local.set $p (local.get $first))
+          (local.set $t (i32.add (local.get $table) (i32.const 4)))
+          (loop $pair
+            (local.set $a (v128.load (local.get $p)))
+            (local.set $b (v128.load (i32.add (local.get $p) (local.get $pitch))))
+            (local.set $w (v128.load32_splat (local.get $t)))
+            (local.set $two (i8x16.shuffle 0 16 1 17 2 18 3 19 4 20 5 21 6 22 7 23 (local.get $a) (local.get $b)))
+            (local.set $h0 ($addTwo (local.get $h0) i16x8.extend_low_i8x16_u (local.get $two)))
+            (local.set $h1 ($addTwo (local.get $h1) i16x8.extend_high_i8x16_u (local.get $two)))
+            (local.set $two (i8x16.shuffle 8 24 9 25 10 26 11 27 12 28 13 29 14 30 15 31 (local.get $a) (local.get $b)))
+            (local.set $h2 ($addTwo (local.get $h2) i16x8.extend_low_i8x16_u (local.get $two)))
+            (local.set $h3 ($addTwo (local.get $h3) i16x8.extend_high_i8x16_u (local.get $two)))
+            (local.set $p (i32.add (local.get $p) (i32.shl (local.get $pitch) (i32.const 1))))
+            (br_if $pair (i32.lt_u (local.tee $t (i32.add (local.get $t) (i32.const 4))) (local.get $tEnd))))
+          (v128.store (local.get $dst) ($bytes14))
+          (local.set $first (i32.add (local.get $first) (i32.const 16)))
+          (br_if $columns (i32.lt_u (local.tee $dst (i32.add (local.get $dst) (i32.const 16))) (local.get $end))))
+        (local.set $table (local.get $tEnd))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $row))))
+
+  ;; A channel in HSV, from where it stands on the circle, in sixths: max - max * saturation * clamp(min(k, 4 - k), 0, 1).
+  ;; Changes the local $n.
+  (macro $onCircle (param $offset)
+    (i32x4.trunc_sat_f32x4_s
+      (f32x4.sub
+        (local.get $half)
+        (f32x4.mul
+          (local.get $depth)
+          (f32x4.max (v128.const f32x4 0 0 0 0)
+            (f32x4.min (v128.const f32x4 1 1 1 1)
+              (f32x4.min
+                (local.tee $n
+                  (f32x4.sub
+                    (local.tee $n (f32x4.add (local.get $x) $offset))
+                    (v128.and (v128.const f32x4 6 6 6 6) (f32x4.ge (local.get $n) (v128.const f32x4 6 6 6 6)))))
+                (f32x4.sub (v128.const f32x4 4 4 4 4) (local.get $n)))))))))
+
+  ;; turnHue in float32 throughout. Hue and saturation are truncated to bytes on the way, as there.
+  (func (export "turnHueFast") (param $p i32) (param $rows i32) (param $stride i32) (param $shift f32)
+    (local $end i32) (local $g i32) (local $b i32)
+    (local $red v128) (local $green v128) (local $blue v128) (local $max v128) (local $chroma v128)
+    (local $isRed v128) (local $isGreen v128) (local $x v128) (local $n v128) (local $half v128) (local $depth v128)
+    (block $done
+      (loop $row
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $g (i32.add (local.get $p) (local.get $stride)))
+        (local.set $b (i32.add (local.get $g) (local.get $stride)))
+        (local.set $end (local.get $g))
+        (loop $four
+          (local.set $red (f32x4.convert_i32x4_s ($four (local.get $p))))
+          (local.set $green (f32x4.convert_i32x4_s ($four (local.get $g))))
+          (local.set $blue (f32x4.convert_i32x4_s ($four (local.get $b))))
+          (local.set $max (f32x4.pmax (f32x4.pmax (local.get $red) (local.get $green)) (local.get $blue)))
+          (local.set $chroma
+            (f32x4.sub (local.get $max) (f32x4.pmin (f32x4.pmin (local.get $red) (local.get $green)) (local.get $blue))))
+          (local.set $isRed (f32x4.eq (local.get $red) (local.get $max)))
+          (local.set $isGreen (f32x4.eq (local.get $green) (local.get $max)))
+          ;; Sixths from red; 255 / 6 bytes each. Where there is no colour nothing is divided by nothing.
+          (local.set $x
+            (f32x4.mul
+              (v128.const f32x4 42.5 42.5 42.5 42.5)
+              (f32x4.add
+                (v128.andnot
+                  (v128.bitselect (v128.const f32x4 2 2 2 2) (v128.const f32x4 4 4 4 4) (local.get $isGreen))
+                  (local.get $isRed))
+                (f32x4.div
+                  (v128.bitselect
+                    (f32x4.sub (local.get $green) (local.get $blue))
+                    (v128.bitselect
+                      (f32x4.sub (local.get $blue) (local.get $red))
+                      (f32x4.sub (local.get $red) (local.get $green))
+                      (local.get $isGreen))
+                    (local.get $isRed))
+                  (f32x4.pmax (local.get $chroma) (v128.const f32x4 1 1 1 1))))))
+          (local.set $x
+            (f32x4.add
+              (f32x4.floor
+                (f32x4.add
+                  (local.get $x)
+                  (v128.and (v128.const f32x4 255 255 255 255) (f32x4.lt (local.get $x) (v128.const f32x4 0 0 0 0)))))
+              (f32x4.splat (local.get $shift))))
+          (local.set $x
+            (f32x4.mul
+              (f32x4.sub
+                (local.get $x)
+                (v128.and (v128.const f32x4 256 256 256 256) (f32x4.ge (local.get $x) (v128.const f32x4 256 256 256 256))))
+              (v128.const f32x4 0.023529412 0.023529412 0.023529412 0.023529412)))
+          (local.set $depth
+            (f32x4.mul
+              (f32x4.mul (local.get $max) (v128.const f32x4 0.003921569 0.003921569 0.003921569 0.003921569))
+              (f32x4.floor
+                (f32x4.div
+                  (f32x4.mul (local.get $chroma) (v128.const f32x4 255 255 255 255))
+                  (f32x4.pmax (local.get $max) (v128.const f32x4 1 1 1 1))))))
+          (local.set $half (f32x4.add (local.get $max) (v128.const f32x4 0.5 0.5 0.5 0.5)))
+          ($store4 (local.get $p) ($onCircle (v128.const f32x4 5 5 5 5)))
+          ($store4 (local.get $g) ($onCircle (v128.const f32x4 3 3 3 3)))
+          ($store4 (local.get $b) ($onCircle (v128.const f32x4 1 1 1 1)))
+          (local.set $g (i32.add (local.get $g) (i32.const 4)))
+          (local.set $b (i32.add (local.get $b) (i32.const 4)))
+          (br_if $four (i32.lt_u (local.tee $p (i32.add (local.get $p) (i32.const 4))) (local.get $end))))
+        (local.set $p (local.get $b))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $row))))
+
+  ;; Lines with 16 bytes on either side, of which the inner ones repeat the edges.
+  (func (export "padLines") (param $p i32) (param $lines i32) (param $columns i32) (param $stride i32) (param $dst i32)
+    (local $x i32) (local $o i32)
+    (block $done
+      (loop $line
+        (br_if $done (i32.eqz (local.get $lines)))
+        (local.set $x (i32.const 0))
+        (local.set $o (i32.add (local.get $dst) (i32.const 16)))
+        (v128.store (local.get $dst) (v128.load8_splat (local.get $p)))
+        (loop $copy
+          (v128.store (i32.add (local.get $o) (local.get $x)) (v128.load (i32.add (local.get $p) (local.get $x))))
+          (br_if $copy (i32.lt_u (local.tee $x (i32.add (local.get $x) (i32.const 16))) (local.get $stride))))
+        (v128.store
+          (i32.add (local.get $o) (local.get $columns))
+          (v128.load8_splat (i32.sub (i32.add (local.get $p) (local.get $columns)) (i32.const 1))))
+        (local.set $p (i32.add (local.get $p) (local.get $stride)))
+        (local.set $dst (i32.add (local.get $dst) (i32.add (local.get $stride) (i32.const 32))))
+        (local.set $lines (i32.sub (local.get $lines) (i32.const 1)))
+        (br $line))))
+
+  ;; Two bytes, $place - $away and $place + $away, added up: eight of 16 bits.
+  (macro $bothSides (param $extend) (param $away)
+    (i16x8.add
+      ($extend (v128.load (i32.sub (local.get $p) $away)))
+      ($extend (v128.load (i32.add (local.get $p) $away)))))
+
+  ;; A symmetric filter over bytes that lie $step apart, $groups of two distances each; weights of 2^14, two of 16 bits, the first of
+  ;; them half of the centre's.
+  (func (export "smooth") (param $p i32) (param $dst i32) (param $bytes i32) (param $step i32) (param $groups i32) (param $weights i32)
+    (local $end i32) (local $t i32) (local $tEnd i32) (local $near i32) (local $far i32)
+    (local $a v128) (local $b v128) (local $w v128)
+    (local $h0 v128) (local $h1 v128) (local $h2 v128) (local $h3 v128)
+    (local.set $end (i32.add (local.get $dst) (local.get $bytes)))
+    (local.set $tEnd (i32.add (local.get $weights) (i32.shl (local.get $groups) (i32.const 2))))
+    (loop $sixteen
+      (local.set $h0 ($half14))
+      (local.set $h1 (local.get $h0))
+      (local.set $h2 (local.get $h0))
+      (local.set $h3 (local.get $h0))
+      (local.set $near (i32.const 0))
+      (local.set $t (local.get $weights))
+      (loop $group
+        (local.set $far (i32.add (local.get $near) (local.get $step)))
+        (local.set $w (v128.load32_splat (local.get $t)))
+        (local.set $a ($bothSides i16x8.extend_low_i8x16_u (local.get $near)))
+        (local.set $b ($bothSides i16x8.extend_low_i8x16_u (local.get $far)))
+        (local.set $h0
+          (i32x4.add (local.get $h0)
+            (i32x4.dot_i16x8_s
+              (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $a) (local.get $b)) (local.get $w))))
+        (local.set $h1
+          (i32x4.add (local.get $h1)
+            (i32x4.dot_i16x8_s
+              (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $a) (local.get $b)) (local.get $w))))
+        (local.set $a ($bothSides i16x8.extend_high_i8x16_u (local.get $near)))
+        (local.set $b ($bothSides i16x8.extend_high_i8x16_u (local.get $far)))
+        (local.set $h2
+          (i32x4.add (local.get $h2)
+            (i32x4.dot_i16x8_s
+              (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get $a) (local.get $b)) (local.get $w))))
+        (local.set $h3
+          (i32x4.add (local.get $h3)
+            (i32x4.dot_i16x8_s
+              (i8x16.shuffle 8 9 24 25 10 11 26 27 12 13 28 29 14 15 30 31 (local.get $a) (local.get $b)) (local.get $w))))
+        (local.set $near (i32.add (local.get $far) (local.get $step)))
+        (br_if $group (i32.lt_u (local.tee $t (i32.add (local.get $t) (i32.const 4))) (local.get $tEnd))))
+      (v128.store (local.get $dst) ($bytes14))
+      (local.set $p (i32.add (local.get $p) (i32.const 16)))
+      (br_if $sixteen (i32.lt_u (local.tee $dst (i32.add (local.get $dst) (i32.const 16))) (local.get $end)))))
+
+  ;; One channel as floats: byte * scale + offset; columns a multiple of 4.
+  (func (export "scale") (param $p i32) (param $rows i32) (param $columns i32) (param $pitch i32) (param $dst i32) (param $scale f32)
+      (param $offset f32) (param $flip i32)
+    (local $q i32) (local $step i32) (local $end i32) (local $s v128) (local $o v128) (local $order v128)
+    (local.set $s (f32x4.splat (local.get $scale)))
+    (local.set $o (f32x4.splat (local.get $offset)))
+    (local.set $step (select (i32.const -4) (i32.const 4) (local.get $flip)))
+    (local.set $order
+      (select
+        (v128.const i8x16 3 128 128 128 2 128 128 128 1 128 128 128 0 128 128 128)
+        (v128.const i8x16 0 128 128 128 1 128 128 128 2 128 128 128 3 128 128 128)
+        (local.get $flip)))
+    (block $done
+      (loop $row
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $q
+          (i32.add (local.get $p) (select (i32.sub (local.get $columns) (i32.const 4)) (i32.const 0) (local.get $flip))))
+        (local.set $end (i32.add (local.get $dst) (i32.shl (local.get $columns) (i32.const 2))))
+        (loop $four
+          (v128.store (local.get $dst)
+            (f32x4.add
+              (f32x4.mul
+                (f32x4.convert_i32x4_s (i8x16.swizzle (v128.load32_zero (local.get $q)) (local.get $order)))
+                (local.get $s))
+              (local.get $o)))
+          (local.set $q (i32.add (local.get $q) (local.get $step)))
+          (br_if $four (i32.lt_u (local.tee $dst (i32.add (local.get $dst) (i32.const 16))) (local.get $end))))
+        (local.set $p (i32.add (local.get $p) (local.get $pitch)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $row)))))
