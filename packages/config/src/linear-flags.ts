@@ -10,6 +10,7 @@ export const LABELLED_DATA_FLAGS: readonly FlagDefinition[] = group('Data', [
     alias: ['j', 'num-workers'],
     mayChange: true,
   }),
+  count('prefetch-mb', 1024, 'memory for batches that are made ahead of need, MB per worker', { mayChange: true }),
   text('sampler', 'slip', 'order of samples: ours, the same on any number of ranks, or that of DistributedSampler', {
     choices: ['slip', 'torch'],
   }),

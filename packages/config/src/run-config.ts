@@ -15,6 +15,7 @@ export interface RunConfig extends TrainingConfig {
   readonly csvCaptionKey: string;
   readonly indexDir: string;
   readonly truncate: 'keep-eot' | 'drop-eot';
+  readonly transforms: 'fast' | 'exact';
   readonly model: string;
   readonly sslMlpDim: number;
   readonly sslEmbDim: number;

@@ -87,18 +87,21 @@ async function readIfThere(file: string): Promise<{ config: AnyConfig; hash: str
   }
   try {
     const { config, hash } = JSON.parse(source) as { config?: AnyConfig; hash?: string };
-    if (config !== undefined && hash !== undefined) return withRows(config, hash);
+    if (config !== undefined && hash !== undefined) return completed(config, hash);
   } catch {
     // Told below.
   }
   throw new SlipError('config', `${file} is not a run configuration; choose another --output-dir or remove the file`);
 }
 
-/** Folders from before `rowsPerMicroBatch` had as many rows on every rank, and a hash of other settings. */
-function withRows(config: AnyConfig, hash: string): { config: AnyConfig; hash: string } {
-  if (config.rowsPerMicroBatch !== undefined) return { config, hash };
-  const upgraded = { ...config, rowsPerMicroBatch: config.batchSize * config.numNodes * config.nprocPerNode };
-  return { config: upgraded, hash: hashConfig(upgraded, flagsOf(config.task)) };
+/** What older folders do not say: they had as many rows on every rank, and exact views. Their hash is of what they say. */
+function completed(config: AnyConfig, hash: string): { config: AnyConfig; hash: string } {
+  const flags = flagsOf(config.task);
+  const hasTransforms = flags.every(({ name }) => name !== 'transforms') || 'transforms' in config;
+  if (config.rowsPerMicroBatch !== undefined && hasTransforms) return { config, hash };
+  const rowsPerMicroBatch = config.rowsPerMicroBatch ?? config.batchSize * config.numNodes * config.nprocPerNode;
+  const upgraded = { ...config, rowsPerMicroBatch, ...(hasTransforms ? {} : { transforms: 'exact' as const }) };
+  return { config: upgraded as AnyConfig, hash: hashConfig(upgraded as AnyConfig, flags) };
 }
 
 function anotherRun(file: string, earlier: TrainingConfig, now: TrainingConfig): SlipError {

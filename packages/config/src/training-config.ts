@@ -11,6 +11,8 @@ export interface TrainingConfig {
   /** Absent for pre-training, whose folders are older than the other tasks. */
   readonly task?: Exclude<TaskName, 'pretrain'>;
   readonly workers: number;
+  /** Memory for batches that are made ahead of need, MB. */
+  readonly prefetchMb: number;
   readonly sampler: 'slip' | 'torch';
   readonly badSamples: 'fail' | 'replace';
   readonly epochs: number;

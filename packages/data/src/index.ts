@@ -33,7 +33,7 @@ export { DOWNSTREAM_SETS, type DownstreamSet, downstreamSet, type Metric } from 
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
 export { thumbnail } from './images/thumbnail.js';
-export type { View } from './loader/batch-maker.js';
+export type { View } from './loader/batch-slot.js';
 export {
   createEvalLoader,
   type EvalBatch,
@@ -53,4 +53,4 @@ export { type TokenizeOptions, Tokenizer, type Truncate } from './tokenizer/inde
 export type { LabelledAugmentation, LabelledView } from './transforms/labelled-view.js';
 export { type PixelImage, pixelImage } from './transforms/pixel-image.js';
 export { parseRandAugment, type RandAugmentPolicy } from './transforms/rand-augment.js';
-export { clipView, evalView, sslView, type ViewTarget } from './transforms/views.js';
+export { evalView, type Transforms, type ViewTarget } from './transforms/views.js';

@@ -128,7 +128,7 @@ function loaderOptions(
   { rows }: LanePlan,
   rank: number,
 ): TrainLoaderOptions {
-  const { seed, sampler, workers, badSamples, augment } = config;
+  const { seed, sampler, workers, prefetchMb, badSamples, augment } = config;
   const extraRows = extraRowsOf(config, rows, rank);
   if (sampler === 'torch' && extraRows.length > 0) {
     throw new SlipError(
@@ -141,8 +141,8 @@ function loaderOptions(
     dataset: train,
     views: ['image'],
     labelled: augment ? { ...view, augment: augmentationOf(config) } : view,
-    ...{ imageSize: vision.imageSize, contextLength: 0, truncate: 'keep-eot' },
-    ...{ rank, rows, seed, sampler, workers, badSamples, extraRows },
+    ...{ imageSize: vision.imageSize, contextLength: 0, truncate: 'keep-eot', transforms: 'exact' },
+    ...{ rank, rows, seed, sampler, workers, badSamples, extraRows, prefetchBytes: prefetchMb * 1e6 },
   };
 }
 

@@ -76,13 +76,13 @@ function loaderOptions(
   { rows }: LanePlan,
   rank: number,
 ): TrainLoaderOptions {
-  const { seed, sampler, workers, badSamples, augment } = config;
+  const { seed, sampler, workers, prefetchMb, badSamples, augment } = config;
   return {
     dataset: train,
     views: ['image'],
     labelled: augment ? { ...view, augment: {} } : view,
-    ...{ imageSize, contextLength: 0, truncate: 'keep-eot' },
-    ...{ rank, rows, seed, sampler, workers, badSamples },
+    ...{ imageSize, contextLength: 0, truncate: 'keep-eot', transforms: 'exact' },
+    ...{ rank, rows, seed, sampler, workers, badSamples, prefetchBytes: prefetchMb * 1e6 },
     keepLast: true,
   };
 }

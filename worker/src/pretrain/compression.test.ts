@@ -145,7 +145,7 @@ function loaderOf(rank: number): TrainLoader {
   const batches = Array.from({ length: BATCHES }, (_, i) => randomBatch(rank, i));
   let next = 0;
   return {
-    ...{ datasetSize: WORLD * ROWS * BATCHES, batchesPerEpoch: BATCHES, replacedSamples: 0 },
+    ...{ datasetSize: WORLD * ROWS * BATCHES, batchesPerEpoch: BATCHES, replacedSamples: 0, replacedBecause: [] },
     seek: () => {},
     next: async () => batches[next++ % BATCHES],
     close: async () => {},

@@ -78,7 +78,9 @@ function loaderOptions(config: RunConfig, model: ModelConfig, { rows }: LanePlan
     seed: config.seed,
     sampler: config.sampler,
     truncate: config.truncate,
+    transforms: config.transforms,
     workers: config.workers,
+    prefetchBytes: config.prefetchMb * 1e6,
     badSamples: config.badSamples,
   };
 }

@@ -161,7 +161,7 @@ function randomBatch(seed: number): TrainBatch {
 function loaderOf(batches: readonly TrainBatch[]): TrainLoader {
   let next = 0;
   return {
-    ...{ datasetSize: 16, batchesPerEpoch: 4, replacedSamples: 0 },
+    ...{ datasetSize: 16, batchesPerEpoch: 4, replacedSamples: 0, replacedBecause: [] },
     seek: () => {},
     next: async () => batches[next++],
     close: async () => {},

@@ -128,10 +128,12 @@ test('the trainer reads from archives and shards as from files, with and without
         seed: 1,
         sampler: 'slip',
         truncate: 'keep-eot',
+        transforms: 'fast',
         badSamples: 'fail',
         rows: [2],
         rank: 0,
         workers,
+        prefetchBytes: 1e8,
       });
       const { image, aug1, tokens, samples } = await loader.next();
       await loader.close();

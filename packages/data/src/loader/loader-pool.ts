@@ -1,21 +1,32 @@
 // Where batches are made: in this thread, or by long-lived loader threads in turn.
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, SlipError } from '@slip/core';
-import { type AnyDataset, BatchMaker, type BatchOptions, type MadeBatch } from './batch-maker.js';
-import type { LoaderThreadData } from './loader-thread.js';
+import type { KernelMemory } from '../vector/kernel-memory.js';
+import { type AnyDataset, BatchMaker, type BatchOptions, type Replaced } from './batch-maker.js';
+import type { LoaderRequest, LoaderThreadData } from './loader-thread.js';
 import type { AnyLocation } from './open-any.js';
+
+/** Memory of one batch. */
+export interface Slot {
+  readonly id: number;
+  readonly memory: KernelMemory;
+}
 
 export interface LoaderPool {
   /** How many batches it is worth to ask for ahead. */
   readonly ahead: number;
-  /** Rejected when the batch cannot be made, its thread has ended or the pool is closed. */
-  make(epoch: number, samples: Uint32Array): Promise<MadeBatch>;
+  /** Writes a batch into memory. Rejected when it cannot be made, its thread has ended or the pool is closed. */
+  make(epoch: number, samples: Uint32Array, slot: Slot): Promise<Replaced>;
   close(): Promise<void>;
 }
 
 export function inlinePool(dataset: AnyDataset, options: BatchOptions): LoaderPool {
   const maker = new BatchMaker(dataset, options);
-  return { ahead: 1, make: (epoch, samples) => maker.make(epoch, samples), close: async () => dataset.close() };
+  return {
+    ahead: 1,
+    make: (epoch, samples, { memory }) => maker.make(epoch, samples, memory),
+    close: async () => dataset.close(),
+  };
 }
 
 export function threadPool(location: AnyLocation, options: BatchOptions, numThreads: number): LoaderPool {
@@ -23,7 +34,7 @@ export function threadPool(location: AnyLocation, options: BatchOptions, numThre
   let turn = 0;
   return {
     ahead: numThreads + 1,
-    make: (epoch, samples) => threads[turn++ % numThreads].make(epoch, samples),
+    make: (epoch, samples, slot) => threads[turn++ % numThreads].make(epoch, samples, slot),
     async close() {
       await Promise.all(threads.map((thread) => thread.close()));
     },
@@ -32,12 +43,12 @@ export function threadPool(location: AnyLocation, options: BatchOptions, numThre
 
 interface Reply {
   readonly id: number;
-  readonly batch?: MadeBatch;
+  readonly replaced?: Replaced;
   readonly error?: { readonly code: ErrorCode; readonly message: string };
 }
 
 interface Asker {
-  resolve(batch: MadeBatch): void;
+  resolve(replaced: Replaced): void;
   reject(error: Error): void;
 }
 
@@ -45,6 +56,7 @@ interface Asker {
 class LoaderThread {
   private readonly thread: Worker;
   private readonly waiting = new Map<number, Asker>();
+  private readonly knownSlots = new Set<number>();
   private nextId = 0;
   private ended: SlipError | undefined;
 
@@ -58,7 +70,7 @@ class LoaderThread {
     this.thread.unref();
   }
 
-  make(epoch: number, samples: Uint32Array): Promise<MadeBatch> {
+  make(epoch: number, samples: Uint32Array, { id: slot, memory }: Slot): Promise<Replaced> {
     return new Promise((resolve, reject) => {
       if (this.ended !== undefined) {
         reject(this.ended);
@@ -67,7 +79,9 @@ class LoaderThread {
       const id = this.nextId++;
       this.waiting.set(id, { resolve, reject });
       this.thread.ref();
-      this.thread.postMessage({ id, epoch, samples });
+      const request: LoaderRequest = { id, epoch, samples, slot };
+      this.thread.postMessage(this.knownSlots.has(slot) ? request : { ...request, memory });
+      this.knownSlots.add(slot);
     });
   }
 
@@ -76,11 +90,11 @@ class LoaderThread {
     await this.thread.terminate();
   }
 
-  private answer({ id, batch, error }: Reply): void {
+  private answer({ id, replaced, error }: Reply): void {
     const asker = this.waiting.get(id);
     this.waiting.delete(id);
     if (error !== undefined) asker?.reject(new SlipError(error.code, error.message));
-    else asker?.resolve(batch!);
+    else asker?.resolve(replaced!);
   }
 
   private end(reason: SlipError): void {

@@ -3,11 +3,15 @@ import os from 'node:os';
 import { invariant, SlipError } from '@slip/core';
 import type { IndexingProgress } from '../datasets/captioned-dataset.js';
 import { countBatches, createSampler } from '../sampler/sample-order.js';
-import type { BatchOptions, MadeBatch } from './batch-maker.js';
-import { inlinePool, type LoaderPool, threadPool } from './loader-pool.js';
+import { type BatchOptions, type Replaced, shapeOf } from './batch-maker.js';
+import { arraysIn, type BatchArrays, batchBytes } from './batch-slot.js';
+import { inlinePool, type LoaderPool, type Slot, threadPool } from './loader-pool.js';
 import { type AnyLocation, openAny } from './open-any.js';
+import { SlotRing } from './slot-ring.js';
 
-export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes'> {
+export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes' | 'maxRows'> {
+  /** Memory for decoded pictures, all threads of this rank together; 256 MiB unless given. */
+  readonly cacheBytes?: number;
   readonly dataset: AnyLocation;
   readonly rank: number;
   /** Rows of a micro-batch on each rank; equal with the sampler `torch`. */
@@ -19,14 +23,15 @@ export interface TrainLoaderOptions extends Omit<BatchOptions, 'cacheBytes'> {
   readonly extraRows?: readonly number[];
   /** Loader threads, at most the cores of the machine; 0 makes batches in this thread. */
   readonly workers: number;
-  /** Batches asked for ahead of need; by default one more than there are threads. */
-  readonly prefetchBatches?: number;
+  /** Bytes that batches made ahead of need may take, one at least; there are never more than one for each thread, and one. */
+  readonly prefetchBytes: number;
 }
 
-/** Memory for decoded pictures, all threads of a rank together. */
+const MAX_REASONS = 5;
 const CACHE_BYTES = 256 * 1024 * 1024;
 
-export interface TrainBatch extends Omit<MadeBatch, 'replaced'> {
+/** Its arrays are valid until the next call of `next`, `seek` or `close`. */
+export interface TrainBatch extends BatchArrays {
   readonly epoch: number;
   /** Micro-batch within the epoch. */
   readonly index: number;
@@ -40,6 +45,8 @@ export interface TrainLoader {
   readonly batchesPerEpoch: number;
   /** Samples replaced so far because they could not be read. */
   readonly replacedSamples: number;
+  /** Why, for the first few different ones. */
+  readonly replacedBecause: readonly string[];
   /** The next batch will be this one; nothing is replayed, and what was prefetched for it already is kept. */
   seek(epoch: number, batch: number): void;
   /** After the last batch of an epoch comes the first of the next. @throws SlipError `data` for an unreadable sample */
@@ -66,70 +73,92 @@ export async function createTrainLoader(
     );
   }
   const numThreads = Math.min(options.workers, os.availableParallelism());
-  const making = batchOptions(options, CACHE_BYTES / Math.max(1, numThreads));
-  if (numThreads === 0)
-    return new PrefetchingLoader(options, inlinePool(dataset, making), dataset.length, batchesPerEpoch);
+  const making = batchOptions(options, (options.cacheBytes ?? CACHE_BYTES) / Math.max(1, numThreads));
+  const sizes = { datasetSize: dataset.length, batchesPerEpoch };
+  if (numThreads === 0) return new PrefetchingLoader(options, making, inlinePool(dataset, making), sizes);
   dataset.close();
-  const pool = threadPool(options.dataset, making, numThreads);
-  return new PrefetchingLoader(options, pool, dataset.length, batchesPerEpoch);
+  return new PrefetchingLoader(options, making, threadPool(options.dataset, making, numThreads), sizes);
 }
 
 /** Only what a thread can be sent. */
 function batchOptions(options: TrainLoaderOptions, cacheBytes: number): BatchOptions {
-  const { views, labelled, imageSize, contextLength, seed, truncate, badSamples } = options;
+  const { views, labelled, imageSize, contextLength, seed, truncate, transforms, badSamples } = options;
   const ofLabelled = labelled === undefined ? {} : { labelled };
-  return { views, imageSize, contextLength, seed, truncate, badSamples, cacheBytes, ...ofLabelled };
+  const maxRows = options.rows[options.rank] + (options.extraRows?.length ?? 0);
+  return {
+    ...{ views, imageSize, contextLength, seed, truncate, transforms, badSamples, cacheBytes, maxRows },
+    ...ofLabelled,
+  };
 }
 
 interface Prefetched {
   readonly position: number;
   readonly samples: Uint32Array;
-  readonly batch: Promise<MadeBatch>;
+  readonly slot: Slot;
+  readonly made: Promise<Replaced>;
 }
 
 class PrefetchingLoader implements TrainLoader {
   readonly datasetSize: number;
   readonly batchesPerEpoch: number;
+  readonly replacedBecause: string[] = [];
   replacedSamples = 0;
   private readonly pool: LoaderPool;
   private readonly ahead: number;
-  private closed = false;
+  private readonly ring: SlotRing;
+  private readonly making: BatchOptions;
   private readonly samplesOf: (epoch: number, batch: number) => Uint32Array;
+  private closed = false;
   /** Micro-batches since the start of epoch 0. */
   private position = 0;
   private queue: Prefetched[] = [];
+  /** What the caller is reading. */
+  private lent: Slot | undefined;
 
-  constructor(options: TrainLoaderOptions, pool: LoaderPool, datasetSize: number, batchesPerEpoch: number) {
+  constructor(
+    options: TrainLoaderOptions,
+    making: BatchOptions,
+    pool: LoaderPool,
+    { datasetSize, batchesPerEpoch }: { datasetSize: number; batchesPerEpoch: number },
+  ) {
     this.datasetSize = datasetSize;
     this.batchesPerEpoch = batchesPerEpoch;
     this.pool = pool;
-    this.ahead = Math.max(1, options.prefetchBatches ?? pool.ahead);
+    this.making = making;
+    const shape = shapeOf(making);
+    this.ahead = Math.max(1, Math.min(pool.ahead, Math.floor(options.prefetchBytes / batchBytes(shape))));
+    this.ring = new SlotRing(shape, this.ahead + 1);
     this.samplesOf = createSampler({ ...options, datasetSize });
   }
 
   seek(epoch: number, batch: number): void {
+    this.takeBack();
     this.position = epoch * this.batchesPerEpoch + batch;
-    while (this.queue.length > 0 && this.queue[0].position !== this.position) this.queue.shift();
+    while (this.queue.length > 0 && this.queue[0].position !== this.position) this.drop(this.queue.shift()!);
   }
 
   async next(): Promise<TrainBatch> {
     invariant(!this.closed, 'a closed loader was asked for a batch');
     const startedAt = performance.now();
+    this.takeBack();
     this.prefetch();
-    const { position, samples, batch } = this.queue.shift()!;
-    const { replaced, ...views } = await batch.catch((error: unknown) => {
+    const { position, samples, slot, made } = this.queue.shift()!;
+    this.lent = slot;
+    const replaced = await made.catch((error: unknown) => {
       // What failed is next again, not skipped.
+      for (const later of this.queue) this.drop(later);
       this.queue = [];
       this.position = position;
       throw error;
     });
     invariant(!this.closed, 'the loader was closed while a batch was awaited');
-    this.replacedSamples += replaced;
+    this.note(replaced);
     this.position = position + 1;
     this.prefetch();
     const index = position % this.batchesPerEpoch;
     const epoch = Math.floor(position / this.batchesPerEpoch);
-    return { epoch, index, samples, waitMs: performance.now() - startedAt, ...views };
+    const arrays = arraysIn(slot.memory, shapeOf(this.making), samples.length);
+    return { epoch, index, samples, waitMs: performance.now() - startedAt, ...arrays };
   }
 
   async close(): Promise<void> {
@@ -143,10 +172,30 @@ class PrefetchingLoader implements TrainLoader {
       const position = (this.queue.at(-1)?.position ?? this.position - 1) + 1;
       const epoch = Math.floor(position / this.batchesPerEpoch);
       const samples = this.samplesOf(epoch, position % this.batchesPerEpoch);
-      const batch = this.pool.make(epoch, samples);
+      const slot = this.ring.take();
+      const made = this.pool.make(epoch, samples, slot);
       // It may never be asked for; an error belongs to the `next` that meets it.
-      batch.catch(() => undefined);
-      this.queue.push({ position, samples, batch });
+      made.catch(() => undefined);
+      this.queue.push({ position, samples, slot, made });
+    }
+  }
+
+  private takeBack(): void {
+    if (this.lent !== undefined) this.ring.give(this.lent);
+    this.lent = undefined;
+  }
+
+  /** Its memory is free when nobody writes into it any more. */
+  private drop({ slot, made }: Prefetched): void {
+    const free = () => this.ring.give(slot);
+    made.then(free, free);
+  }
+
+  private note(replaced: Replaced): void {
+    this.replacedSamples += replaced.length;
+    for (const why of replaced) {
+      if (this.replacedBecause.length < MAX_REASONS && !this.replacedBecause.includes(why))
+        this.replacedBecause.push(why);
     }
   }
 }

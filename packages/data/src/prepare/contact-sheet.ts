@@ -3,7 +3,8 @@
 import { SlipError } from '@slip/core';
 import sharp, { type OverlayOptions } from 'sharp';
 import { type DatasetLocation, openDataset } from '../datasets/captioned-dataset.js';
-import { BatchMaker, type View } from '../loader/batch-maker.js';
+import { BatchMaker, shapeOf } from '../loader/batch-maker.js';
+import { arraysIn, createSlot, type View } from '../loader/batch-slot.js';
 import { Tokenizer } from '../tokenizer/tokenizer.js';
 import { END_OF_TEXT, START_OF_TEXT } from '../tokenizer/vocabulary.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../transforms/to-tensor.js';
@@ -29,20 +30,25 @@ export async function writeContactSheet(options: SheetOptions): Promise<readonly
   const dataset = await openDataset(location);
   try {
     const samples = chooseSamples(seed, dataset.length, options.samples);
-    const maker = new BatchMaker(dataset, {
+    const making = {
       views: [...VIEWS, 'tokens'],
       imageSize: size,
       contextLength: 77,
       seed,
       truncate: 'keep-eot',
+      transforms: 'fast',
       badSamples: 'fail',
       cacheBytes: 0,
-    });
+      maxRows: 1,
+    } as const;
+    const maker = new BatchMaker(dataset, making);
+    const memory = createSlot(shapeOf(making));
     const layers: OverlayOptions[] = [];
     const width = VIEWS.length * (size + GAP) + TEXT_WIDTH;
     for (const [row, sample] of samples.entries()) {
       const top = row * (size + GAP);
-      const batch = await maker.make(options.epoch, Uint32Array.of(sample));
+      await maker.make(options.epoch, Uint32Array.of(sample), memory);
+      const batch = arraysIn(memory, shapeOf(making), 1);
       for (const [column, view] of VIEWS.entries()) {
         const raw = { width: size, height: size, channels: 3 as const };
         layers.push({ input: toBytes(batch[view as 'image'] as Float32Array), raw, left: column * (size + GAP), top });

@@ -4,7 +4,7 @@ import type { PixelImage } from './pixel-image.js';
 
 /** @param radius the standard deviation in pixels, Pillow's `GaussianBlur(radius)` */
 export function gaussianBlur(image: PixelImage, radius: number): PixelImage {
-  const box = boxWeights(boxRadius(radius));
+  const box = boxWeights(radius);
   if (box === undefined) return image;
   let from = image.data;
   let to = new Uint8Array(from.length);
@@ -34,7 +34,7 @@ function boxRadius(sigma: number): number {
   return f(whole + a);
 }
 
-interface BoxWeights {
+export interface BoxWeights {
   /** Whole pixels on either side. */
   readonly reach: number;
   /** 24-bit fixed-point weight of the inner pixels and of the two outermost ones. */
@@ -42,7 +42,9 @@ interface BoxWeights {
   readonly outer: number;
 }
 
-function boxWeights(radius: number): BoxWeights | undefined {
+/** The box filter that is repeated for a standard deviation of `sigma`; undefined where it would change nothing. */
+export function boxWeights(sigma: number): BoxWeights | undefined {
+  const radius = boxRadius(sigma);
   if (radius <= 0) return undefined;
   const reach = Math.trunc(radius);
   // Divided in float32 too: near 2^24 that rounds to a whole number.

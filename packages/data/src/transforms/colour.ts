@@ -36,7 +36,12 @@ export function contrast(image: PixelImage, factor: number): PixelImage {
   const grey = luma(image).data;
   let sum = 0;
   for (let i = 0; i < grey.length; i++) sum += grey[i];
-  return mapBytes(image, blendTable(Math.trunc(sum / grey.length + 0.5), factor));
+  return mapBytes(image, blendTable(blendLevel(sum, grey.length), factor));
+}
+
+/** What contrast blends with: the mean luma, rounded. */
+export function blendLevel(sumOfLuma: number, numPixels: number): number {
+  return Math.trunc(sumOfLuma / numPixels + 0.5);
 }
 
 /** Blends with the image's own luma. */

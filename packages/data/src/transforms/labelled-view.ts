@@ -6,7 +6,8 @@ import { flipHorizontal, randomCropBox } from './geometry.js';
 import type { PixelImage } from './pixel-image.js';
 import { type RandAugmentPolicy, randAugment } from './rand-augment.js';
 import { type ErasingPolicy, randomErasing } from './random-erasing.js';
-import { type ResizeFilter, resize } from './resize.js';
+import { resize } from './resize.js';
+import type { ResizeFilter } from './resize-weights.js';
 import { type Normalisation, PADDING, toNormalisedTensor } from './to-tensor.js';
 import { evalPixels, type ViewTarget } from './views.js';
 

@@ -43,7 +43,8 @@ export function toNormalisedTensor(
   }
 }
 
-const NORMALISED: Readonly<Record<Normalisation, readonly Float32Array[]>> = {
+/** For each channel what a byte becomes. */
+export const NORMALISED: Readonly<Record<Normalisation, readonly Float32Array[]>> = {
   imagenet: tables(IMAGE_MEAN, IMAGE_STD),
   half: tables([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
 };
