@@ -5,8 +5,17 @@ import { decodeFailure, encodeFailure } from './failure.js';
 import { Link } from './link.js';
 import { describeTag, type FrameTag, type Mesh, OPERATIONS, sameTag } from './mesh.js';
 import type { Traffic } from './process-group.js';
+import { bytesOf } from './vector/kernels.js';
 import { followWaits, type WaitErrors, Waits } from './waits.js';
-import { type Control, type FrameHeader, NOBODY, type Wire, type WireListener } from './wire.js';
+import {
+  type Control,
+  type FrameHeader,
+  NOBODY,
+  type Outgoing,
+  type Payload,
+  type Wire,
+  type WireListener,
+} from './wire.js';
 
 export interface FrameMeshOptions {
   readonly rank: number;
@@ -20,7 +29,7 @@ export interface FrameMeshOptions {
 
 /** How long no frame must have come from a peer whose link has ended. */
 const FAREWELL_MS = 300;
-const NOTHING: Uint8Array = new Uint8Array(0);
+const NOTHING = new Uint8Array(0);
 
 export class FrameMesh implements Mesh, WireListener {
   readonly rank: number;
@@ -50,6 +59,7 @@ export class FrameMesh implements Mesh, WireListener {
       timeoutMs,
       onStuck: (peer) => this.tellAll('waiting', { root: peer }),
       onFreed: () => this.tellAll('waiting', { root: NOBODY }),
+      onWaiting: (isWaiting) => this.wire.setWaiting(isWaiting),
     });
   }
 
@@ -70,19 +80,21 @@ export class FrameMesh implements Mesh, WireListener {
     this.hasMet = true;
   }
 
-  async send(to: number, tag: FrameTag, payload: Uint8Array): Promise<void> {
+  async send(to: number, tag: FrameTag, payload: Outgoing): Promise<void> {
     this.throwIfFailed();
     if (this.links[to].hasLeft) throw this.leftError(to, tag);
     const letter = this.links[to].send(tag, payload);
     if (!letter.isSent) await this.waitFor(to, () => letter.isSent, this.errorsOf(to, tag));
   }
 
-  async receive(from: number, tag: FrameTag): Promise<Uint8Array> {
+  async receive(from: number, tag: FrameTag): Promise<Payload> {
     const link = this.links[from];
     if (!link.hasArrivals) await this.waitFor(from, () => link.hasArrivals, this.errorsOf(from, tag));
     this.throwIfFailed();
     const { arrival, credit } = link.take();
     if (!sameTag(arrival.tag, tag)) {
+      // A header that was damaged on the way tells nothing of its sender.
+      bytesOf(arrival.payload);
       throw lost(
         from,
         `ranks disagree: rank ${from} is at ${describeTag(arrival.tag)}, rank ${this.rank} at ${describeTag(tag)}; ` +
@@ -93,18 +105,33 @@ export class FrameMesh implements Mesh, WireListener {
     return arrival.payload;
   }
 
+  acknowledge(from: number): void {
+    const credit = this.links[from].settle();
+    if (credit > 0) this.tell(from, 'credit', { elements: credit });
+  }
+
+  async delivered(to: number, tag: FrameTag): Promise<void> {
+    await this.waitFor(to, () => this.links[to].isDelivered, this.errorsOf(to, tag));
+  }
+
   /** Whether this rank has closed its group. */
   hasLeft(rank: number): boolean {
     return this.links[rank].hasLeft;
   }
 
-  deliver(from: number, header: FrameHeader, payload: Uint8Array): void {
+  deliver(from: number, header: FrameHeader, payload: Payload): void {
     const link = this.links[from];
-    if (this.failure !== undefined || link.hasLeft) return;
+    if (this.failure !== undefined || link.hasLeft) {
+      payload.release();
+      return;
+    }
     link.arrived += 1;
     if (isCollective(header)) {
       if (!link.arrive({ tag: header, payload })) this.fail(lost(from, `rank ${from} has sent more than it may`));
-    } else this.obey(from, header.operation as Control, header, payload);
+    } else {
+      this.obey(from, header.operation as Control, header, payload);
+      payload.release();
+    }
     this.waits.recheck(from);
   }
 
@@ -152,7 +179,7 @@ export class FrameMesh implements Mesh, WireListener {
     this.waits.fail(error);
   }
 
-  private obey(from: number, control: Control, { elements, root }: FrameHeader, payload: Uint8Array): void {
+  private obey(from: number, control: Control, { elements, root }: FrameHeader, payload: Payload): void {
     const link = this.links[from];
     switch (control) {
       case 'hello':
@@ -170,7 +197,7 @@ export class FrameMesh implements Mesh, WireListener {
         else this.stuckOn.delete(from);
         break;
       case 'failed':
-        this.end(decodeFailure(payload, from));
+        this.end(reasonIn(payload, from));
         break;
       case 'left':
         link.hasLeft = true;
@@ -231,11 +258,11 @@ export class FrameMesh implements Mesh, WireListener {
     for (const peer of this.others()) this.tell(peer, operation, fields, payload);
   }
 
-  private tell(to: number, operation: Control, fields: Partial<FrameHeader>, payload = NOTHING): void {
+  private tell(to: number, operation: Control, fields: Partial<FrameHeader>, payload: Uint8Array = NOTHING): void {
     const { hasLeft, isLost } = this.links[to];
     if (this.isClosed || hasLeft || isLost) return;
     const header = { operation, sequence: 0, dtype: 'uint8', elements: 0, root: NOBODY, chunk: 0, ...fields } as const;
-    this.wire.post(to, header, payload);
+    this.wire.post(to, header, { bytes: () => payload, isLent: false });
   }
 
   private others(): number[] {
@@ -249,6 +276,15 @@ export class FrameMesh implements Mesh, WireListener {
 
 function isCollective(header: FrameHeader): header is FrameTag {
   return (OPERATIONS as readonly string[]).includes(header.operation);
+}
+
+/** That a rank has failed counts, even when its reason was damaged on the way. */
+function reasonIn(payload: Payload, from: number): Error {
+  try {
+    return decodeFailure(bytesOf(payload), from);
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 function lost(rank: number, message: string): SlipError {

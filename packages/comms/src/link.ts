@@ -1,16 +1,16 @@
 // One rank's frames to and from one peer: the queue of arrivals, and what may be sent before the peer has taken more.
 import type { FrameTag } from './mesh.js';
-import { WINDOW_FRAMES } from './wire.js';
+import { type Outgoing, type Payload, WINDOW_FRAMES } from './wire.js';
 
 export interface Letter {
   readonly tag: FrameTag;
-  readonly payload: Uint8Array;
+  readonly payload: Outgoing;
   isSent: boolean;
 }
 
 export interface Arrival {
   readonly tag: FrameTag;
-  readonly payload: Uint8Array;
+  readonly payload: Payload;
 }
 
 export class Link {
@@ -31,7 +31,7 @@ export class Link {
   }
 
   /** @returns the letter, already sent or in its place in the queue */
-  send(tag: FrameTag, payload: Uint8Array): Letter {
+  send(tag: FrameTag, payload: Outgoing): Letter {
     const letter: Letter = { tag, payload, isSent: false };
     this.outbox.push(letter);
     this.sendAllowed();
@@ -58,16 +58,25 @@ export class Link {
   take(): { arrival: Arrival; credit: number } {
     const arrival = this.arrivals.shift()!;
     this.takenSinceCredit += 1;
-    if (this.takenSinceCredit < WINDOW_FRAMES / 2) return { arrival, credit: 0 };
+    return { arrival, credit: this.takenSinceCredit < WINDOW_FRAMES / 2 ? 0 : this.settle() };
+  }
+
+  /** @returns how many frames the peer has not been given credit for, of which it is told now */
+  settle(): number {
     const credit = this.takenSinceCredit;
     this.takenSinceCredit = 0;
-    return { arrival, credit };
+    return credit;
+  }
+
+  /** Whether the peer has taken all that was sent. */
+  get isDelivered(): boolean {
+    return this.room === WINDOW_FRAMES && this.outbox.length === 0;
   }
 
   /** Nothing more will be sent or taken. */
   drop(): void {
     this.outbox.length = 0;
-    this.arrivals.length = 0;
+    for (const { payload } of this.arrivals.splice(0)) payload.release();
   }
 
   private sendAllowed(): void {

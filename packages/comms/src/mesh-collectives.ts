@@ -2,8 +2,9 @@
 import { SlipError } from '@slip/core';
 import { type Call, type Collectives, type Parts, splitEvenly } from './collectives.js';
 import { type FrameTag, MAX_PAYLOAD_BYTES, type Mesh } from './mesh.js';
-import { combineInto, combineTree, type Reduction } from './vector/kernels.js';
-import { packFloats, roundToWire, unpackFloats, wireBytes } from './vector/wire-floats.js';
+import { bytesOf, combineTree, copyBytes, type Digest, type Reduction, type Taking } from './vector/kernels.js';
+import { packFloats, roundToWire, takeWire, unpackFloats, wireBytes } from './vector/wire-floats.js';
+import type { Payload } from './wire.js';
 
 /** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame. */
 export const CHUNK_ELEMENTS = 128 * 1024;
@@ -49,15 +50,16 @@ export class MeshCollectives implements Collectives {
       return;
     }
     const segments = splitEvenly(buffer.length, worldSize);
+    const segmentAt = (step: number) => buffer.subarray(...segments[modulo(rank - 1 - step, worldSize)]);
     // As in reduceScatter, so that both make the same sums: after W - 1 additions a rank holds the sum of its own segment.
     await turnRing(mesh, call, {
       steps: 2 * (worldSize - 1),
-      segmentAt: (step) => buffer.subarray(...segments[modulo(rank - 1 - step, worldSize)]),
-      take: (step, into, other) => {
-        if (step >= worldSize - 1) return into.set(other);
-        combineInto(op, into, other);
+      first: segmentAt(0),
+      at: (step) => {
+        const segment = segmentAt(step + 1);
+        const taking = step < worldSize - 1 ? op : 'copy';
         // What the others will get of the finished sum is what this rank keeps.
-        if (step === worldSize - 2) roundToWire(call.dtype, into);
+        return { taking, own: segment, target: segment, isFinalSum: step === worldSize - 2 };
       },
     });
   }
@@ -80,18 +82,22 @@ export class MeshCollectives implements Collectives {
       await sendToOthers(mesh, call, (to) => input.subarray(...parts[to]));
       return combineReceived(mesh, call, input.slice(...parts[rank]), output, 'sum');
     }
-    const sums = input.slice();
     if (this.order === 'tree') {
+      const sums = input.slice();
       await this.allReduce(call, sums, 'sum');
       output.set(sums.subarray(...parts[rank]));
       return;
     }
+    const segmentAt = (step: number) => input.subarray(...parts[modulo(rank - 1 - step, worldSize)]);
     await turnRing(mesh, call, {
       steps: worldSize - 1,
-      segmentAt: (step) => sums.subarray(...parts[modulo(rank - 1 - step, worldSize)]),
-      take: (_, into, other) => combineInto('sum', into, other),
+      first: segmentAt(0),
+      at: (step) => {
+        const own = segmentAt(step + 1);
+        const isFinalSum = step === worldSize - 2;
+        return { taking: 'sum', own, target: isFinalSum ? output : new Float32Array(own.length), isFinalSum: false };
+      },
     });
-    output.set(sums.subarray(...parts[rank]));
   }
 
   async allGather(call: Call, input: Float32Array, output: Float32Array, parts: Parts): Promise<void> {
@@ -101,13 +107,16 @@ export class MeshCollectives implements Collectives {
     part(rank).set(input);
     if (chooseAlgorithm(output.length, worldSize) === 'direct') {
       await sendToOthers(mesh, call, () => part(rank));
-      for (const from of others(mesh)) part(from).set(await receiveFloats(mesh, call, from, 0, part(from).length));
+      for (const from of others(mesh)) part(from).set(await receiveFloats(mesh, call, from, part(from).length));
       return;
     }
     await turnRing(mesh, call, {
       steps: worldSize - 1,
-      segmentAt: (step) => part(modulo(rank - step, worldSize)),
-      take: (_, into, other) => into.set(other),
+      first: part(rank),
+      at: (step) => {
+        const target = part(modulo(rank - 1 - step, worldSize));
+        return { taking: 'copy', own: target, target, isFinalSum: false };
+      },
     });
   }
 
@@ -123,10 +132,14 @@ export class MeshCollectives implements Collectives {
     const sends = new Sends();
     for (const [chunk, part] of [...chunksOf(bytes, CHUNK_BYTES)].entries()) {
       const tag = tagOf(call, chunk);
-      if (place !== 0) part.set(sized(await mesh.receive(from, tag), part.length, from));
-      for (const to of receivers) sends.add(mesh.send(to, tag, part));
+      const digest = place === 0 ? undefined : await receive(mesh, call, from, chunk, part.length, copyTo(part));
+      const payload = { bytes: () => part, isLent: !isDirect, ...(digest === undefined ? {} : { digest }) };
+      for (const to of receivers) sends.add(mesh.send(to, tag, payload));
     }
     await sends.done();
+    if (isDirect) return;
+    if (place !== 0) mesh.acknowledge(from);
+    for (const to of receivers) await mesh.delivered(to, tagOf(call, 0));
   }
 
   /** Also the barrier, with none. */
@@ -135,10 +148,14 @@ export class MeshCollectives implements Collectives {
     if (own.length > MAX_PAYLOAD_BYTES)
       throw new SlipError('internal', `${own.length} bytes do not fit into one frame`);
     const tag = tagOf(call, 0);
-    for (const to of others(mesh)) await mesh.send(to, tag, own);
+    for (const to of others(mesh)) await mesh.send(to, tag, { bytes: () => own, isLent: false });
     const all: Uint8Array[] = [];
     all[mesh.rank] = own;
-    for (const from of others(mesh)) all[from] = await mesh.receive(from, tag);
+    for (const from of others(mesh)) {
+      const payload = await mesh.receive(from, tag);
+      all[from] = bytesOf(payload);
+      payload.release();
+    }
     return all;
   }
 }
@@ -155,20 +172,29 @@ async function combineReceived(
   // As the others see it, so that a sum does not depend on where it is made.
   roundToWire(call.dtype, own);
   all[mesh.rank] = own;
-  for (const from of others(mesh)) all[from] = await receiveFloats(mesh, call, from, 0, own.length);
+  for (const from of others(mesh)) all[from] = await receiveFloats(mesh, call, from, own.length);
   combineTree(op, all, [output]);
 }
 
 interface Ring {
   readonly steps: number;
-  /** What leaves at this step; what arrives at step k is what leaves at step k + 1. */
-  segmentAt(step: number): Float32Array;
-  take(step: number, into: Float32Array, other: Float32Array): void;
+  /** What leaves at the start. */
+  readonly first: Float32Array;
+  at(step: number): RingStep;
+}
+
+/** What becomes of what arrives at a step; it leaves again at the next one. */
+interface RingStep {
+  readonly taking: Taking;
+  readonly own: Float32Array;
+  readonly target: Float32Array;
+  /** Nothing is added any more: from here on all ranks have what travels. */
+  readonly isFinalSum: boolean;
 }
 
 /**
- * Each chunk goes on as soon as it has been taken in, so that all links are busy at once. A chunk that still waits to leave is
- * not yet overwritten: its place is written again only with a sum that it is part of.
+ * Each chunk goes on as soon as it has been taken in, so that all links are busy at once. Chunks are lent: a place is written again
+ * only with a sum that what left it is part of, so that has arrived. The last chunks have when the ring ends.
  */
 async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
   const { rank, worldSize } = mesh;
@@ -176,15 +202,25 @@ async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
   const sends = new Sends();
   let sent = 0;
   let received = 0;
-  const send = (part: Float32Array) => sends.add(mesh.send(right, tagOf(call, sent++), packFloats(call.dtype, part)));
-  for (const part of chunksOf(ring.segmentAt(0), CHUNK_ELEMENTS)) send(part);
+  const send = (part: Float32Array, digest?: Digest) =>
+    sends.add(mesh.send(right, tagOf(call, sent++), packFloats(call.dtype, part, true, digest)));
+  for (const part of chunksOf(ring.first, CHUNK_ELEMENTS)) send(part);
   for (let step = 0; step < ring.steps; step++) {
-    for (const part of chunksOf(ring.segmentAt(step + 1), CHUNK_ELEMENTS)) {
-      ring.take(step, part, await receiveFloats(mesh, call, left, received++, part.length));
-      if (step + 1 < ring.steps) send(part);
+    const { taking, own, target, isFinalSum } = ring.at(step);
+    for (let start = 0; start < target.length; start += CHUNK_ELEMENTS) {
+      const part = target.subarray(start, start + CHUNK_ELEMENTS);
+      const values = own.subarray(start, start + CHUNK_ELEMENTS);
+      const bytes = wireBytes(call.dtype, part.length);
+      const digest = await receive(mesh, call, left, received++, bytes, (payload) =>
+        takeWire(call.dtype, payload, taking, values, part),
+      );
+      if (isFinalSum) roundToWire(call.dtype, part);
+      if (step + 1 < ring.steps) send(part, digest);
     }
   }
   await sends.done();
+  mesh.acknowledge(left);
+  await mesh.delivered(right, tagOf(call, 0));
 }
 
 /** Sends under way, awaited together at the end; a failure of the receiving side may come first. */
@@ -202,23 +238,34 @@ class Sends {
 }
 
 async function sendToOthers(mesh: Mesh, call: Call, part: (to: number) => Float32Array): Promise<void> {
-  for (const to of others(mesh)) await mesh.send(to, tagOf(call, 0), packFloats(call.dtype, part(to)));
+  for (const to of others(mesh)) await mesh.send(to, tagOf(call, 0), packFloats(call.dtype, part(to), false));
 }
 
-async function receiveFloats(
+function receiveFloats(mesh: Mesh, call: Call, from: number, length: number): Promise<Float32Array> {
+  return receive(mesh, call, from, 0, wireBytes(call.dtype, length), (payload) => unpackFloats(call.dtype, payload));
+}
+
+const copyTo = (part: Uint8Array) => (payload: Payload) => copyBytes(payload, part);
+
+/** The next frame of `from`, which must be `bytes` long. @returns what `take` makes of it */
+async function receive<T>(
   mesh: Mesh,
   call: Call,
   from: number,
   chunk: number,
-  length: number,
-): Promise<Float32Array> {
-  const bytes = await mesh.receive(from, tagOf(call, chunk));
-  return unpackFloats(call.dtype, sized(bytes, wireBytes(call.dtype, length), from));
-}
-
-function sized(bytes: Uint8Array, wanted: number, from: number): Uint8Array {
-  if (bytes.length === wanted) return bytes;
-  throw new SlipError('peer-lost', `rank ${from} sent a frame of ${bytes.length} bytes where ${wanted} were expected`);
+  bytes: number,
+  take: (payload: Payload) => T,
+): Promise<T> {
+  const payload = await mesh.receive(from, tagOf(call, chunk));
+  try {
+    if (payload.length === bytes) return take(payload);
+    throw new SlipError(
+      'peer-lost',
+      `rank ${from} sent a frame of ${payload.length} bytes where ${bytes} were expected`,
+    );
+  } finally {
+    payload.release();
+  }
 }
 
 function tagOf({ operation, sequence, dtype, elements, root }: Call, chunk: number): FrameTag {

@@ -1,5 +1,7 @@
 // What the algorithms need of the ranks around them: ordered frames between any two ranks. No sockets and no sums here.
 
+import type { Outgoing, Payload } from './wire.js';
+
 /** Order is the wire format. */
 export const OPERATIONS = [
   'allReduce sum',
@@ -37,12 +39,16 @@ export interface Mesh {
   readonly rank: number;
   readonly worldSize: number;
   /** Settles when the payload, of at most `MAX_PAYLOAD_BYTES`, is on its way; until then it must not change. */
-  send(to: number, tag: FrameTag, payload: Uint8Array): Promise<void>;
+  send(to: number, tag: FrameTag, payload: Outgoing): Promise<void>;
   /**
-   * The next frame of `from`, which must carry `tag`.
+   * The next frame of `from`, which must carry `tag`; to be released when it has been read.
    * @throws SlipError `peer-lost` that names the rank and both operations when it is late, lost or does something else
    */
-  receive(from: number, tag: FrameTag): Promise<Uint8Array>;
+  receive(from: number, tag: FrameTag): Promise<Payload>;
+  /** Tells `from` at once that its frames so far have been taken. */
+  acknowledge(from: number): void;
+  /** Settles when `to` has taken all frames: what was lent may change again. */
+  delivered(to: number, tag: FrameTag): Promise<void>;
 }
 
 export function sameTag(a: FrameTag, b: FrameTag): boolean {

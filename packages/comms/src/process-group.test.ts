@@ -12,9 +12,20 @@ import { followWaits } from './waits.js';
 
 describeProcessGroup('in memory', async (worldSize) => createMemoryGroups(worldSize));
 describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize, { transport: 'zmq' }));
+describeProcessGroup('over libzmq and zeromq.js in turns', mixed, 'frames', [3]);
 describeProcessGroup('in shared memory', (worldSize) => connectLocally(worldSize), 'memory');
 describeProcessGroup('on machines of two ranks', (worldSize) => onMachines(worldSize, (rank) => rank >> 1), 'machines');
 describeProcessGroup('on two machines in turns', (worldSize) => onMachines(worldSize, (rank) => rank % 2), 'machines');
+
+/** Every second rank as if libzmq could not be called directly: the frames are the same. */
+function mixed(worldSize: number): Promise<ProcessGroup[]> {
+  return connectLocally(
+    worldSize,
+    { transport: 'zmq' },
+    () => {},
+    (rank) => (rank % 2 === 0 ? { zeromq: 'zeromq.js' } : {}),
+  );
+}
 
 /** Ranks that pretend to be on these machines; machines that are not alike fall back to frames. */
 function onMachines(worldSize: number, machineOf: (rank: number) => number): Promise<ProcessGroup[]> {

@@ -7,6 +7,8 @@ export interface WaitsOptions {
   onStuck(peer: number): void;
   /** A wait that was stuck has ended. */
   onFreed(peer: number): void;
+  /** The first wait has begun, or the last one has ended. */
+  onWaiting(isWaiting: boolean): void;
 }
 
 /** What a wait ends with when it ends badly. */
@@ -57,7 +59,10 @@ export class Waits {
       }
       const settle = (error?: Error) => {
         this.active.delete(wait);
-        if (this.active.size === 0) this.timer.unref();
+        if (this.active.size === 0) {
+          this.timer.unref();
+          this.options.onWaiting(false);
+        }
         if (wait.isStuck && error === undefined) this.options.onFreed(peer);
         if (error === undefined) resolve();
         else reject(error);
@@ -65,6 +70,7 @@ export class Waits {
       const wait: Wait = { peer, isOver, errors, settle, waitedMs: 0, isStuck: false };
       this.active.add(wait);
       this.timer.ref();
+      if (this.active.size === 1) this.options.onWaiting(true);
     });
   }
 

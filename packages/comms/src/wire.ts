@@ -1,5 +1,6 @@
 // What a transport carries for a mesh: frames that stay in order and are never dropped. No waiting and no failures here.
 import type { Dtype, Operation } from './mesh.js';
+import type { ByteSource, Digest } from './vector/kernels.js';
 
 /**
  * Frames beside those of collectives; order is the wire format. `hello` proves that a peer can be reached, `ready` that it
@@ -26,17 +27,39 @@ export interface FrameHeader {
  */
 export const WINDOW_FRAMES = 16;
 
+/** Bytes to send. */
+export interface Outgoing {
+  /** Asked for once, when the frame leaves. */
+  bytes(): Uint8Array;
+  /** Of these bytes, where it is known already. */
+  readonly digest?: Digest;
+  /**
+   * The bytes stay as they are until the peer has taken the frame, so that the wire need not copy them. Otherwise they may change
+   * as soon as `post` returns.
+   */
+  readonly isLent: boolean;
+}
+
+/** The bytes of a frame where the wire has them. Long ones are compared with their checksum while they are read. */
+export interface Payload extends ByteSource {
+  /** They will not be read any more. */
+  release(): void;
+}
+
 /** One rank's links to the others. */
 export interface Wire {
-  /** Hands a frame over without waiting; the payload may be written to as soon as this returns. */
-  post(to: number, header: FrameHeader, payload: Uint8Array): void;
+  /** Hands a frame over without waiting. */
+  post(to: number, header: FrameHeader, payload: Outgoing): void;
+  /** Whether somebody waits for frames: a wire that has to look for them looks all the time then. */
+  setWaiting(isWaiting: boolean): void;
   /** Frames posted to `forgotten` ranks need not arrive. Resolves within a second, whatever the others do. */
   close(forgotten: ReadonlySet<number>): Promise<void>;
 }
 
 /** What a wire tells its mesh. */
 export interface WireListener {
-  deliver(from: number, header: FrameHeader, payload: Uint8Array): void;
+  /** Whoever has taken the payload releases it. */
+  deliver(from: number, header: FrameHeader, payload: Payload): void;
   /** The link to `peer` has ended; frames that it sent before may still be delivered. */
   lose(peer: number, reason: string): void;
   fail(error: Error): void;

@@ -72,6 +72,7 @@ export async function shareMemory(options: ShareOptions): Promise<SharedPart | u
   });
   return {
     collectives: new TwoLevelCollectives(node, topology, mesh, options.order),
+    machines: topology.nodes.length,
     allocate: (elements, kind) => setup.allocate(node, elements, kind),
   };
 }

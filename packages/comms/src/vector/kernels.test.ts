@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
 import { compileKernels, sourceFile } from './compile-kernels.js';
-import { combineTree, digestOf, fromHalf, toHalf } from './kernels.js';
+import { combineTree, copyBytes, type Digest, digestOf, fromHalf, takeFloats, takeHalves, toHalf } from './kernels.js';
 
 test('the binary is what the source compiles to', async () => {
   const text = await compileKernels(readFileSync(sourceFile('kernels.wat'), 'utf8'));
@@ -124,3 +124,65 @@ test('a digest notices every single bit, exchanged words and lost ends', () => {
   assert.ok(isNew(exchanged), 'neighbouring words');
   assert.ok(isNew(bytes.subarray(0, 19_999)));
 });
+
+/** Bytes that remember with which digest they were checked. */
+function sourceOf(bytes: Uint8Array) {
+  const seen: { digest?: Digest } = {};
+  return {
+    seen,
+    length: bytes.length,
+    read: (at: number, into: Uint8Array) => into.set(bytes.subarray(at, at + into.length)),
+    check(digest: Digest) {
+      seen.digest = digest.slice();
+    },
+  };
+}
+
+for (const length of [1, 3, 4095, 16_384, 16_385, 70_001]) {
+  test(`taking ${length} values combines them, and knows both digests`, () => {
+    const values = Float32Array.from({ length }, (_, i) => Math.fround(Math.sin(i) * 100));
+    const own = Float32Array.from({ length }, (_, i) => Math.fround(Math.cos(3 * i)));
+    const bytes = new Uint8Array(values.buffer);
+    for (const [taking, expected] of [
+      ['sum', own.map((value, i) => Math.fround(value + values[i]))],
+      ['max', own.map((value, i) => Math.max(value, values[i]))],
+      ['copy', values],
+    ] as const) {
+      const source = sourceOf(bytes);
+      const arena = new Float32Array(length + 2).fill(7);
+      const target = arena.subarray(1, length + 1);
+      const digest = takeFloats(source, taking, own, target);
+      assert.deepEqual(target, expected, taking);
+      assert.deepEqual([arena[0], arena.at(-1)], [7, 7], 'neighbours');
+      assert.deepEqual(source.seen.digest, digestOf(bytes), `${taking}: of what came`);
+      assert.deepEqual(digest, digestOf(new Uint8Array(expected.buffer)), `${taking}: of what it became`);
+    }
+    const copy = new Uint8Array(bytes.length);
+    assert.deepEqual(copyBytes(sourceOf(bytes), copy), digestOf(bytes));
+    assert.deepEqual(copy, bytes);
+  });
+
+  test(`taking ${length} halves widens them first`, () => {
+    for (const type of ['bfloat16', 'float16'] as const) {
+      const [wire, values] = [new Uint16Array(length), new Float32Array(length)];
+      toHalf(
+        type,
+        values.map((_, i) => Math.sin(i)),
+        wire,
+      );
+      fromHalf(type, wire, values);
+      const bytes = new Uint8Array(wire.buffer);
+      const own = values.map((_, i) => Math.fround(i / 7));
+      const [sum, copy] = [new Float32Array(length), new Float32Array(length)];
+      const source = sourceOf(bytes);
+      takeHalves(type, source, 'sum', own, sum);
+      takeHalves(type, sourceOf(bytes), 'copy', own, copy);
+      assert.deepEqual(
+        sum,
+        own.map((value, i) => Math.fround(value + values[i])),
+      );
+      assert.deepEqual(copy, values);
+      assert.deepEqual(source.seen.digest, digestOf(bytes));
+    }
+  });
+}

@@ -5,8 +5,12 @@ import type { SumOrder } from '../mesh-collectives.js';
 import { MeshGroup } from '../mesh-group.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
 import { shareMemory } from '../shared/share-memory.js';
+import type { Wire } from '../wire.js';
 import { membershipOf } from './frame.js';
-import { type CurveKeys, ZeroMqWire } from './zeromq-wire.js';
+import { loadLibZmq } from './libzmq.js';
+import { LibZmqWire } from './libzmq-wire.js';
+import type { CurveKeys, ZeroMqWireOptions } from './wire-options.js';
+import { ZeroMqJsWire } from './zeromqjs-wire.js';
 
 export interface ZeroMqGroupOptions {
   /** 0 to `worldSize - 1`. */
@@ -25,6 +29,8 @@ export interface ZeroMqGroupOptions {
   readonly exchange: (endpoint: string) => Promise<string[]>;
   /** `shared`: ranks of one machine use memory that they share, where they can. `zmq`: everything goes over ZeroMQ. */
   readonly transport?: 'shared' | 'zmq';
+  /** `libzmq`: it is called directly where that is possible. `zeromq.js`: slower for long messages, the same frames and results. */
+  readonly zeromq?: 'libzmq' | 'zeromq.js';
   /** With `tree`, sums do not depend on how ranks are spread over machines, and short and long ones are made alike. */
   readonly order?: SumOrder;
   /** Encrypts and authenticates what goes over ZeroMQ; the same on all ranks. */
@@ -46,11 +52,12 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
   const { rank, worldSize, runId, generation, host, bindHost = host, timeoutMs = 30_000, exchange, signal } = options;
   signal?.throwIfAborted();
   const traffic = noTraffic();
-  const wire = await ZeroMqWire.bind({
-    ...{ rank, host, bindHost, traffic },
+  const log = options.log ?? silentLogger;
+  const wireOptions = {
+    ...{ rank, host, bindHost, traffic, log },
     ...(options.keys === undefined ? {} : { keys: options.keys }),
-    log: options.log ?? silentLogger,
-  });
+  };
+  const { wire, way } = await bindWire(wireOptions, worldSize, options.zeromq ?? 'libzmq');
   const mesh = new FrameMesh({ rank, worldSize, timeoutMs, wire, traffic });
   const abort = listenForAbort(signal, (reason) => mesh.fail(reason));
   try {
@@ -67,23 +74,33 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
     throw mesh.failure;
   }
   const group = new MeshGroup(mesh, abort.forget, options.order, options.ordinaryMemory);
-  if (options.transport === 'zmq') return group;
+  const sayHow = () => log.info(`frames go through ${way}`);
+  if (options.transport === 'zmq') {
+    if (rank === 0) sayHow();
+    return group;
+  }
   try {
-    group.begin(
-      await shareMemory({
-        group,
-        mesh,
-        timeoutMs,
-        machine: options.machine,
-        order: options.order,
-        log: options.log ?? silentLogger,
-      }),
-    );
+    const shared = await shareMemory({ group, mesh, timeoutMs, machine: options.machine, order: options.order, log });
+    if (rank === 0 && shared?.machines !== 1) sayHow();
+    group.begin(shared);
     return group;
   } catch (error) {
     await group.close();
     throw error;
   }
+}
+
+type BoundWire = Wire & Pick<LibZmqWire, 'endpoint' | 'join'>;
+
+/** @returns the wire, and in words what it goes through */
+async function bindWire(
+  options: ZeroMqWireOptions,
+  worldSize: number,
+  wanted: 'libzmq' | 'zeromq.js',
+): Promise<{ wire: BoundWire; way: string }> {
+  const zmq = wanted === 'libzmq' ? loadLibZmq() : { missing: 'it was asked for' };
+  if ('missing' in zmq) return { wire: await ZeroMqJsWire.bind(options), way: `zeromq.js: ${zmq.missing}` };
+  return { wire: LibZmqWire.bind(zmq, options, worldSize), way: `libzmq ${zmq.version}, called directly` };
 }
 
 function listenForAbort(signal: AbortSignal | undefined, act: (reason: Error) => void) {
