@@ -1,13 +1,13 @@
-// Two processes save SLIP_VITB16 with its optimizer side by side, as two ranks do, and load it again, as two ranks do:
-// `checkpoint.js FOLDER`, one JSON line of times. Hashing included; files and folders are synced.
+// Two ranks save SLIP_VITB16 with its optimizer side by side and load it again, as a training does: `checkpoint.js FOLDER`, one JSON
+// line of times. SHA-256 included; files and folders are synced.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   beginSave,
   commitSave,
+  divideBySize,
   divideTensors,
   fileMetadata,
   type ManifestShard,
@@ -17,97 +17,135 @@ import {
   shardName,
   type WrittenShard,
 } from '@slip/checkpoint';
+import { connectZeroMqGroup, type ProcessGroup } from '@slip/comms';
 import { resolveModel, stateLayout } from '@slip/model/architecture';
 
 const RANKS = 2;
-const STEP = 1;
+/** A run saves many times; the first save finds fresh memory for its copy. The peer saves as often. */
+const SAVES = 3;
 
-interface Order {
-  readonly do: 'write' | 'load';
-  readonly place: string;
+type Files = Record<'model' | 'optimizer', NamedTensor[]>;
+
+const [folder, rankText] = process.argv.slice(2);
+if (rankText === undefined) await playAll();
+else await play(Number(rankText));
+
+/** Starts the ranks, and gives them each other's endpoints. */
+async function playAll(): Promise<void> {
+  const ranks = Array.from({ length: RANKS }, (_, rank) => fork(import.meta.filename, [folder, String(rank)]));
+  const ends = ranks.map((rank) => once(rank, 'exit'));
+  const endpoints = await Promise.all(ranks.map(async (rank) => (await once(rank, 'message'))[0] as string));
+  for (const rank of ranks) rank.send(endpoints);
+  const codes = (await Promise.all(ends)).map(([code]) => code as number | null);
+  if (codes.some((code) => code !== 0)) process.exitCode = 1;
 }
-interface Done {
-  readonly written: readonly WrittenShard[];
+
+async function play(rank: number): Promise<void> {
+  const group = await connectZeroMqGroup({
+    ...{ rank, worldSize: RANKS, runId: 'checkpoint', generation: 0, host: '127.0.0.1', timeoutMs: 100_000 },
+    exchange: async (endpoint) => {
+      const table = once(process, 'message');
+      process.send!(endpoint);
+      return (await table)[0] as string[];
+    },
+  });
+  const files = await tensors(group);
+  const [checkpoints] = await group.allGatherObject(
+    rank === 0 ? mkdtempSync(path.join(folder, 'slip-bench-checkpoint-')) : '',
+  );
+  const writer = new ShardWriter();
+  try {
+    let saved: Saved | undefined;
+    for (let step = 1; step <= SAVES; step++) saved = await save(group, writer, checkpoints, step, files);
+    const { path: place, bytes, saveMs, stallMs } = saved!;
+    for (const { data } of Object.values(files).flat()) data.fill(0 as never);
+    await group.barrier();
+    const startedAt = performance.now();
+    await load(group, place, files);
+    await group.barrier();
+    const loadMs = performance.now() - startedAt;
+    if (Object.values(files).some((all) => all.some(({ data }) => data.at(-1) !== Math.fround(0.618)))) {
+      throw new Error('what was loaded is not what was saved');
+    }
+    if (rank === 0) console.log(JSON.stringify({ saveMs, loadMs, stallMs, saveGBps: bytes / saveMs / 1e6 }));
+  } finally {
+    await writer.close();
+    await group.barrier();
+    if (rank === 0) rmSync(checkpoints, { recursive: true, force: true });
+    await group.close();
+    process.disconnect();
+  }
+}
+
+interface Saved {
+  readonly path: string;
+  readonly bytes: number;
+  readonly saveMs: number;
+  /** Making the copy, and the commit, for which training waits. */
   readonly stallMs: number;
 }
 
-const [folder, rankText] = process.argv.slice(2);
-const files = tensors();
-const writer = new ShardWriter();
-if (rankText === undefined) await asFirstRank();
-else await asOtherRank(Number(rankText));
-
-async function asFirstRank(): Promise<void> {
-  const others = Array.from({ length: RANKS - 1 }, (_, i) =>
-    fork(fileURLToPath(import.meta.url), [folder, String(i + 1)]),
-  );
-  await Promise.all(others.map((other) => once(other, 'message')));
-  const order = async (what: Order): Promise<Done[]> => {
-    const answers = others.map(async (other): Promise<Done> => (await once(other, 'message'))[0]);
-    for (const other of others) other.send(what);
-    return [await carryOut(what, 0), ...(await Promise.all(answers))];
-  };
-  const checkpoints = mkdtempSync(path.join(folder, 'slip-bench-checkpoint-'));
-  try {
-    // The first copy finds fresh memory; a run saves many times.
-    const runs = [];
-    for (let round = 0; round < 2; round++) {
-      const startedAt = performance.now();
-      const temporary = await beginSave(checkpoints, STEP, 0);
-      const done = await order({ do: 'write', place: temporary });
-      const shards: Record<string, ManifestShard[]> = {};
-      for (const { file, ...shard } of done.flatMap(({ written }) => written)) {
-        shards[file] = [...(shards[file] ?? []), shard];
-      }
-      const saved = await commitSave(checkpoints, temporary, shards, { step: STEP, state: {}, keepLast: 1 });
-      const saveMs = performance.now() - startedAt;
-      runs.push({ ...saved, saveMs, stallMs: Math.max(...done.map(({ stallMs }) => stallMs)) });
-    }
-    const { path: place, bytes, saveMs, stallMs } = runs.at(-1)!;
-    const startedAt = performance.now();
-    await order({ do: 'load', place });
-    const loadMs = performance.now() - startedAt;
-    console.log(JSON.stringify({ saveMs, loadMs, stallMs, saveGBps: bytes / saveMs / 1e6 }));
-  } finally {
-    rmSync(checkpoints, { recursive: true, force: true });
-    for (const other of others) other.disconnect();
-    await writer.close();
-  }
-}
-
-async function asOtherRank(rank: number): Promise<void> {
-  process.on('message', async (order: Order) => process.send!(await carryOut(order, rank)));
-  process.on('disconnect', () => void writer.close());
-  process.send!('ready');
-}
-
-async function carryOut(order: Order, rank: number): Promise<Done> {
-  if (order.do === 'load') {
-    const checkpoint = await openCheckpoint(order.place, { verify: true });
-    for (const [file, all] of Object.entries(files)) {
-      const targets = new Map(all.map(({ name, data }) => [name, data]));
-      await checkpoint.readInto(file, (name) => targets.get(name));
-    }
-    return { written: [], stallMs: 0 };
-  }
+/** As the checkpointer of a training does it. */
+async function save(
+  group: ProcessGroup,
+  writer: ShardWriter,
+  checkpoints: string,
+  step: number,
+  files: Files,
+): Promise<Saved> {
+  const { rank } = group;
+  await group.barrier();
+  const startedAt = performance.now();
+  const [temporary] = await group.allGatherObject(rank === 0 ? await beginSave(checkpoints, step, 0) : '');
   const share = Object.entries(files).map(([file, all]) => ({
     file,
     name: shardName(file, rank, RANKS),
     tensors: divideTensors(all, RANKS)[rank],
-    metadata: fileMetadata(STEP),
+    metadata: fileMetadata(step),
   }));
-  const startedAt = performance.now();
-  const writing = writer.write(order.place, share);
-  const stallMs = performance.now() - startedAt;
-  return { written: await writing, stallMs };
+  const writing = writer.write(temporary, share);
+  const copiedMs = performance.now() - startedAt;
+  const written = (await group.allGatherObject<readonly WrittenShard[]>(await writing)).flat();
+  const writtenAt = performance.now();
+  let bytes = 0;
+  let [saveMs, stallMs] = [0, 0];
+  if (rank === 0) {
+    const shards: Record<string, ManifestShard[]> = {};
+    for (const { file, ...shard } of written) shards[file] = [...(shards[file] ?? []), shard];
+    const saved = await commitSave(checkpoints, temporary, shards, { step, state: {}, keepLast: 1 });
+    bytes = saved.bytes;
+    saveMs = performance.now() - startedAt;
+    stallMs = copiedMs + performance.now() - writtenAt;
+    await saved.cleared;
+  }
+  const place = path.join(checkpoints, 'latest');
+  return { path: place, bytes, saveMs, stallMs };
 }
 
-function tensors(): Record<'model' | 'optimizer', NamedTensor[]> {
-  const named = (prefix: string) =>
-    stateLayout(resolveModel('SLIP_VITB16', {}))
-      .entries.filter(({ kind }) => kind === 'param')
-      .map(({ name, shape, size }): NamedTensor => {
-        return { name: prefix + name, dtype: 'F32', shape, data: new Float32Array(size).fill(0.618) };
+/** As a run that continues does it: the arenas are common, so each rank reads and verifies its share of the files. */
+async function load({ rank }: ProcessGroup, place: string, files: Files): Promise<void> {
+  const checkpoint = await openCheckpoint(place, { verify: false });
+  const shards = Object.entries(files).flatMap(([file, all]) => {
+    const targets = new Map(all.map(({ name, data }) => [name, data]));
+    return checkpoint.shards(file).map((shard) => ({ shard, targets }));
+  });
+  for (const { shard, targets } of divideBySize(shards, RANKS, ({ shard: one }) => one.sizeBytes)[rank]) {
+    const reason = await shard.readVerified((name) => targets.get(name));
+    if (reason !== undefined) throw new Error(reason);
+  }
+}
+
+/** Views of arenas that all ranks share, as parameters and moments are. */
+async function tensors(group: ProcessGroup): Promise<Files> {
+  const { entries, parameterCount } = stateLayout(resolveModel('SLIP_VITB16', {}));
+  const named = async (prefix: string) => {
+    const arena = await group.allocate(parameterCount, 'common');
+    arena.fill(0.618);
+    return entries
+      .filter(({ kind }) => kind === 'param')
+      .map(({ name, shape, offset, size }): NamedTensor => {
+        return { name: prefix + name, dtype: 'F32', shape, data: arena.subarray(offset, offset + size) };
       });
-  return { model: named(''), optimizer: [...named('exp_avg/'), ...named('exp_avg_sq/')] };
+  };
+  return { model: await named(''), optimizer: [...(await named('exp_avg/')), ...(await named('exp_avg_sq/'))] };
 }

@@ -1,7 +1,18 @@
 // Checkpoint folders and the safetensors files in them: exact, verified, atomic. Knows tensors by name, not models.
 export type { JsonObject, JsonValue, ManifestShard } from './manifest.js';
 export type { NamedTensor, StreamedTensor, TensorArray, TensorDtype, WritableTensor } from './named-tensor.js';
-export { type Checkpoint, findLatestCheckpoint, openCheckpoint, type TensorPlace } from './open-checkpoint.js';
+export {
+  type Checkpoint,
+  findLatestCheckpoint,
+  firstUsable,
+  listCheckpoints,
+  type Opened,
+  openCheckpoint,
+  resolveFolder,
+  type Shard,
+  type TensorPlace,
+  tryCheckpoint,
+} from './open-checkpoint.js';
 export { type Pruned, type PruneOptions, pruneCheckpoints } from './prune.js';
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.js';
 export { readSafetensorsHeader, readSafetensorsInto, type TensorResolver } from './safetensors-read.js';
@@ -17,5 +28,5 @@ export {
   markLatest,
   saveFailure,
 } from './save-stages.js';
-export { countWriters, divideTensors, shardName } from './shard-plan.js';
+export { countWriters, divideBySize, divideTensors, shardName } from './shard-plan.js';
 export { type ShardFile, ShardWriter, type WrittenShard } from './shard-writer.js';

@@ -5,8 +5,8 @@ import { type Logger, SlipError } from '@slip/core';
 import { roleOf } from './folder-names.js';
 import type { JsonObject, Manifest, ManifestShard } from './manifest.js';
 import type { SafetensorsEntry } from './safetensors-header.js';
-import { readSafetensorsHeader, readSafetensorsInto, type TensorResolver } from './safetensors-read.js';
-import { verifyFolder } from './verify-folder.js';
+import { partsOfFile, readSafetensorsHeader, readSafetensorsInto, type TensorResolver } from './safetensors-read.js';
+import { checkShard, verifyFolder } from './verify-folder.js';
 
 export interface TensorPlace {
   readonly path: string;
@@ -28,7 +28,23 @@ export interface Checkpoint {
   places(file: string): readonly TensorPlace[];
   /** See `readSafetensorsInto`. */
   readInto(file: string, resolve: TensorResolver): Promise<void>;
+  /** The files on disk that together hold a file. @throws SlipError `checkpoint` when there is no such file */
+  shards(file: string): readonly Shard[];
 }
+
+/** One file on disk, for readers that divide the work of reading and verifying among them. */
+export interface Shard {
+  readonly sizeBytes: number;
+  /** Fills the arrays that `resolve` names; nothing is verified. See `readSafetensorsInto`. */
+  readInto(resolve: TensorResolver): Promise<void>;
+  /**
+   * The same, but every byte is read and compared with the manifest's SHA-256 on the way.
+   * @returns what is wrong with the file, for people; the arrays hold something then, but not what was saved
+   */
+  readVerified(resolve: TensorResolver): Promise<string | undefined>;
+}
+
+export type Opened = Checkpoint | { readonly reason: string };
 
 /**
  * @param folderPath a `step-...` folder, or `latest` or `best`
@@ -43,6 +59,22 @@ export async function openCheckpoint(folderPath: string, options: { verify: bool
 }
 
 /**
+ * Looks at COMMIT, manifest, sizes and headers only.
+ * @returns the checkpoint, or why it cannot be used
+ * @throws SlipError `checkpoint` when it has a newer format
+ */
+export async function tryCheckpoint(folder: string): Promise<Opened> {
+  const verdict = await verifyFolder(folder, false);
+  if ('reason' in verdict) return verdict;
+  try {
+    return await readableCheckpoint(folder, verdict.manifest);
+  } catch (error) {
+    if (error instanceof SlipError) return { reason: error.message };
+    throw error;
+  }
+}
+
+/**
  * The newest checkpoint of a run whose contents verify. Each newer one that does not is reported by one warning.
  * @param folder `<run>/checkpoints`; need not exist
  * @returns undefined where nothing was saved yet
@@ -50,25 +82,38 @@ export async function openCheckpoint(folderPath: string, options: { verify: bool
  *   step 0 is not what the owner of such a run expects, and when the newest one has a newer format
  */
 export async function findLatestCheckpoint(folder: string, options: { log: Logger }): Promise<Checkpoint | undefined> {
-  const candidates = await listCandidates(folder);
+  return firstUsable(folder, await listCheckpoints(folder), { ...options, open: openVerified });
+}
+
+/**
+ * `findLatestCheckpoint` for those who open checkpoints in their own way, reading them on the way.
+ * @param paths as `listCheckpoints` gives them
+ */
+export async function firstUsable(
+  folder: string,
+  paths: readonly string[],
+  { open, log }: { open(path: string): Promise<Opened>; log: Logger },
+): Promise<Checkpoint | undefined> {
   const reasons: string[] = [];
-  for (const name of candidates) {
-    const candidate = path.join(folder, name);
-    const verdict = await verifyFolder(candidate, true);
-    if ('manifest' in verdict) return readableCheckpoint(candidate, verdict.manifest);
-    reasons.push(verdict.reason);
-    options.log.warn(`checkpoint ${candidate} is damaged and was skipped: ${verdict.reason}`);
+  for (const candidate of paths) {
+    const opened = await open(candidate);
+    if (!('reason' in opened)) return opened;
+    reasons.push(opened.reason);
+    log.warn(`checkpoint ${candidate} is damaged and was skipped: ${opened.reason}`);
   }
-  if (candidates.length === 0) return undefined;
+  if (paths.length === 0) return undefined;
   throw new SlipError(
     'checkpoint',
-    `none of the ${candidates.length} checkpoints in ${folder} can be used (newest: ${reasons[0]}); ` +
+    `none of the ${paths.length} checkpoints in ${folder} can be used (newest: ${reasons[0]}); ` +
       'restore them, or move that folder away to start from the beginning',
   );
 }
 
-/** Newest first. A checkpoint moved aside by a save that was cut off comes after the one that should replace it. */
-async function listCandidates(folder: string): Promise<string[]> {
+/**
+ * Paths of the checkpoints of a run, newest first. One moved aside by a save that was cut off comes after the one that should
+ * replace it.
+ */
+export async function listCheckpoints(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw new SlipError('checkpoint', `cannot list ${folder}: ${error.message}`, { cause: error });
@@ -79,11 +124,19 @@ async function listCandidates(folder: string): Promise<string[]> {
       return role.kind === 'checkpoint' || role.kind === 'replaced' ? [{ name, ...role }] : [];
     })
     .sort((a, b) => b.step - a.step || a.kind.localeCompare(b.kind))
-    .map(({ name }) => name);
+    .map(({ name }) => path.join(folder, name));
 }
 
-/** Follows `latest` where it is a file because the file system has no links. */
-async function resolveFolder(folderPath: string): Promise<string> {
+async function openVerified(folder: string): Promise<Opened> {
+  const verdict = await verifyFolder(folder, true);
+  return 'manifest' in verdict ? readableCheckpoint(folder, verdict.manifest) : verdict;
+}
+
+/**
+ * A folder as it is; follows `latest` where it is a file because the file system has no links.
+ * @throws SlipError `checkpoint` when it is neither
+ */
+export async function resolveFolder(folderPath: string): Promise<string> {
   const status = await stat(folderPath).catch(() => undefined);
   if (status?.isDirectory()) return folderPath;
   if (status?.isFile()) {
@@ -97,40 +150,44 @@ async function resolveFolder(folderPath: string): Promise<string> {
 }
 
 async function readableCheckpoint(folder: string, manifest: Manifest): Promise<Checkpoint> {
-  const places = new Map<string, readonly TensorPlace[]>();
+  const files = new Map<string, readonly OpenShard[]>();
   for (const [file, shards] of Object.entries(manifest.files)) {
-    const found = await Promise.all(
-      shards.map(async (shard) => {
-        const shardPath = path.join(folder, shard.name);
-        const { tensors } = await readSafetensorsHeader(shardPath);
-        return tensors.map((entry) => ({ path: shardPath, entry }));
-      }),
-    );
-    places.set(file, found.flat());
+    files.set(file, await Promise.all(shards.map((shard) => openShard(folder, shard))));
   }
-  const shardsOf = (file: string): readonly ManifestShard[] => {
-    const shards = Object.hasOwn(manifest.files, file) ? manifest.files[file] : undefined;
+  const shardsOf = (file: string): readonly OpenShard[] => {
+    const shards = files.get(file);
     if (shards !== undefined) return shards;
     throw new SlipError(
       'checkpoint',
-      `${folder} has no file ${file}; it has ${[...places.keys()].join(', ') || 'none'}`,
+      `${folder} has no file ${file}; it has ${[...files.keys()].join(', ') || 'none'}`,
     );
   };
+  const placesOf = (file: string) => shardsOf(file).flatMap(({ places }) => places);
   return {
     path: folder,
     step: manifest.step,
     state: manifest.state,
-    files: [...places.keys()],
-    tensorNames(file) {
-      shardsOf(file);
-      return (places.get(file) ?? []).map(({ entry }) => entry.name);
-    },
-    places(file) {
-      shardsOf(file);
-      return places.get(file) ?? [];
-    },
+    files: [...files.keys()],
+    tensorNames: (file) => placesOf(file).map(({ entry }) => entry.name),
+    places: placesOf,
+    shards: shardsOf,
     async readInto(file, resolve) {
-      for (const { name } of shardsOf(file)) await readSafetensorsInto(path.join(folder, name), resolve);
+      for (const shard of shardsOf(file)) await shard.readInto(resolve);
     },
+  };
+}
+
+interface OpenShard extends Shard {
+  readonly places: readonly TensorPlace[];
+}
+
+async function openShard(folder: string, shard: ManifestShard): Promise<OpenShard> {
+  const file = path.join(folder, shard.name);
+  const header = await readSafetensorsHeader(file);
+  return {
+    sizeBytes: shard.sizeBytes,
+    places: header.tensors.map((entry) => ({ path: file, entry })),
+    readInto: (resolve) => readSafetensorsInto(file, resolve),
+    readVerified: async (resolve) => checkShard(folder, shard, partsOfFile(file, header, resolve)),
   };
 }

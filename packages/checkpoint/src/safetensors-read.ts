@@ -1,6 +1,7 @@
 // Reads safetensors files: the header alone, or the tensors straight into memory that the caller owns.
 import { type FileHandle, open } from 'node:fs/promises';
 import { SlipError } from '@slip/core';
+import { type Part, readFully } from './hashed-read.js';
 import { bytesOf, type TensorArray } from './named-tensor.js';
 import {
   LENGTH_BYTES,
@@ -15,9 +16,6 @@ import {
  * @param dtype the format's name; only `F32` and `I64` can be read, others can be skipped
  */
 export type TensorResolver = (name: string, dtype: string, shape: readonly number[]) => TensorArray | undefined;
-
-/** One read call moves at most this much: the system refuses more than 2 GiB. */
-const READ_BYTES = 64 << 20;
 
 /** @throws SlipError `checkpoint` when the header is missing, damaged or does not describe the file */
 export async function readSafetensorsHeader(file: string): Promise<SafetensorsHeader> {
@@ -39,6 +37,20 @@ export async function readSafetensorsInto(file: string, resolve: TensorResolver)
       await readFully(file, handle, bytesOf(target), entry.begin);
     }
   });
+}
+
+/**
+ * Where the bytes of a file go from its start to its end, for a reader that has to see all of them.
+ * @throws SlipError `checkpoint` for an array that does not fit or a type that cannot be read; what `resolve` throws
+ */
+export function partsOfFile(file: string, { tensors, fileBytes }: SafetensorsHeader, resolve: TensorResolver): Part[] {
+  const data = tensors.map((entry): Part => {
+    const target = resolve(entry.name, entry.dtype, entry.shape);
+    if (target === undefined) return { skip: entry.end - entry.begin };
+    checkTarget(file, entry, target);
+    return bytesOf(target);
+  });
+  return [{ skip: tensors.at(0)?.begin ?? fileBytes }, ...data];
 }
 
 async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
@@ -77,16 +89,5 @@ function checkTarget(file: string, { name, dtype, shape, begin, end }: Safetenso
       'checkpoint',
       `${name} in ${file} is ${dtype} [${shape}], it was to be read into ${target.length} elements of ${kind}`,
     );
-  }
-}
-
-async function readFully(file: string, handle: FileHandle, target: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < target.length) {
-    const length = Math.min(READ_BYTES, target.length - done);
-    const { bytesRead } = await handle.read(target, done, length, position + done);
-    if (bytesRead === 0)
-      throw new SlipError('checkpoint', `${file} ended at byte ${position + done} while it was read`);
-    done += bytesRead;
   }
 }

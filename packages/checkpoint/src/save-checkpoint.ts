@@ -18,7 +18,7 @@ export interface SaveOptions extends CommitOptions {
   readonly files: Readonly<Record<string, readonly WritableTensor[]>>;
 }
 
-export interface SavedCheckpoint extends CommittedSave {
+export interface SavedCheckpoint extends Omit<CommittedSave, 'cleared'> {
   /** Milliseconds until it was safe on disk and what it replaces was gone. */
   readonly writeMs: number;
 }
@@ -46,7 +46,8 @@ export async function saveCheckpoint(folder: string, options: SaveOptions): Prom
       const written = await writeTensorsInPlace(path.join(temporary, name), tensors, fileMetadata(step));
       shards[file] = [{ name, ...written }];
     }
-    const committed = await commitSave(folder, temporary, shards, options);
+    const { cleared, ...committed } = await commitSave(folder, temporary, shards, options);
+    await cleared;
     return { ...committed, writeMs: performance.now() - startedAt };
   } catch (error) {
     if (temporary !== undefined) await abandonSave(temporary);

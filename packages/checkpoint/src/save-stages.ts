@@ -36,6 +36,8 @@ export interface CommittedSave {
   readonly path: string;
   /** Size of all its files. */
   readonly bytes: number;
+  /** Resolves when what it replaces is gone, which takes a while and holds up nobody. Never rejects. */
+  readonly cleared: Promise<void>;
 }
 
 /** Room that a file system needs beside the tensors: headers, manifest, its own tables. */
@@ -76,13 +78,20 @@ export async function commitSave(
   await writeSynced(path.join(temporary, COMMIT_NAME), commit);
   await syncFolder(temporary);
   await putInPlace(folder, step, temporary);
-  await tidyUp(folder, options).catch((error: Error) => {
+  const warn = (error: Error) =>
     options.log?.warn(`checkpoint ${place} is saved, but tidying up after it failed: ${error.message}`);
+  const gone = await tidyUp(folder, options).catch((error: Error) => {
+    warn(error);
+    return [];
   });
   const tensorBytes = Object.values(shards)
     .flat()
     .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { path: place, bytes: tensorBytes + Buffer.byteLength(manifest) + Buffer.byteLength(commit) };
+  return {
+    path: place,
+    bytes: tensorBytes + Buffer.byteLength(manifest) + Buffer.byteLength(commit),
+    cleared: removeAll(gone).catch(warn),
+  };
 }
 
 /** Nothing half-written stays. Never fails. */
@@ -137,9 +146,10 @@ async function putInPlace(folder: string, step: number, temporary: string): Prom
   await syncFolder(folder);
 }
 
-async function tidyUp(folder: string, { step, keepLast, keep }: CommitOptions): Promise<void> {
+/** @returns folders that nobody needs any more */
+async function tidyUp(folder: string, { step, keepLast, keep }: CommitOptions): Promise<string[]> {
   await setPointer(folder, 'latest', stepName(step));
-  await rm(path.join(folder, replacedName(step)), { recursive: true, force: true });
+  const gone = [path.join(folder, replacedName(step))];
   const best = await readPointer(folder, 'best');
   const leaving = planRetention(await listStored(folder), {
     saved: step,
@@ -148,10 +158,15 @@ async function tidyUp(folder: string, { step, keepLast, keep }: CommitOptions): 
   });
   for (const old of leaving) {
     // Renamed first, so that a deletion cut off half-way does not look like a damaged checkpoint.
-    const gone = path.join(folder, removedName(old));
-    await rename(path.join(folder, stepName(old)), gone);
-    await rm(gone, { recursive: true, force: true });
+    const removed = path.join(folder, removedName(old));
+    await rename(path.join(folder, stepName(old)), removed);
+    gone.push(removed);
   }
+  return gone;
+}
+
+async function removeAll(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }
 
 async function listStored(folder: string): Promise<StoredCheckpoint[]> {

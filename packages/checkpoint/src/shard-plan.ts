@@ -10,19 +10,28 @@ export function countWriters(bytes: number, ranks: number, wanted: number): numb
 }
 
 /**
- * Divides the tensors of a file among `count` writers: the largest first, each to the writer that has least. The same on all ranks.
+ * Divides the tensors of a file among `count` writers. The same on all ranks.
  * @returns for each writer its tensors, in the order of `tensors`
  */
 export function divideTensors<T extends WritableTensor>(tensors: readonly T[], count: number): T[][] {
-  const bySize = tensors.map((_, i) => i).sort((a, b) => byteLengthOf(tensors[b]) - byteLengthOf(tensors[a]) || a - b);
+  return divideBySize(tensors, count, byteLengthOf);
+}
+
+/**
+ * Divides work into `count` shares: the largest first, each to the share that has least.
+ * @returns for each share its items, in the order of `items`
+ */
+export function divideBySize<T>(items: readonly T[], count: number, bytesOf: (item: T) => number): T[][] {
+  const sizes = items.map(bytesOf);
+  const bySize = items.map((_, i) => i).sort((a, b) => sizes[b] - sizes[a] || a - b);
   const loads = new Array<number>(count).fill(0);
-  const writerOf = new Array<number>(tensors.length);
+  const shareOf = new Array<number>(items.length);
   for (const i of bySize) {
     const least = loads.indexOf(Math.min(...loads));
-    loads[least] += byteLengthOf(tensors[i]);
-    writerOf[i] = least;
+    loads[least] += sizes[i];
+    shareOf[i] = least;
   }
-  return loads.map((_, writer) => tensors.filter((_, i) => writerOf[i] === writer));
+  return loads.map((_, share) => items.filter((_, i) => shareOf[i] === share));
 }
 
 /** `model.safetensors`, or `model-00001-of-00004.safetensors` as other tools name shards. */

@@ -40,7 +40,7 @@ export type WriteReply =
   | { readonly written: readonly WrittenShard[] }
   | { readonly error: { readonly message: string; readonly code?: string } };
 
-/** Places in the copy are multiples of it, as the widest element needs. */
+/** Places in the copy lie like the originals with respect to it: between others, V8 copies to shared memory byte by byte. */
 const ALIGNMENT = 8;
 
 export class ShardWriter {
@@ -93,8 +93,8 @@ export class ShardWriter {
     const placed = files.map(({ file, name, metadata, tensors }) => ({
       ...{ file, name, metadata },
       tensors: tensors.map(({ name: tensor, dtype, shape, data }) => {
-        const offset = end;
-        end = Math.ceil((end + data.byteLength) / ALIGNMENT) * ALIGNMENT;
+        const offset = end + (data.byteOffset % ALIGNMENT);
+        end = Math.ceil((offset + data.byteLength) / ALIGNMENT) * ALIGNMENT;
         return { name: tensor, dtype, shape, offset, elements: data.length };
       }),
     }));

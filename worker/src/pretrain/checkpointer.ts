@@ -66,6 +66,8 @@ export class Checkpointer {
   private lastCostMs: number | undefined;
   private lastBeganAt = performance.now();
   private underWay: UnderWay | undefined;
+  /** What the last save replaces is gone. */
+  private cleared = Promise.resolve();
 
   /** @param options.savedStep the step already on disk, if the run was resumed */
   constructor(options: { runFolder: string; group: ProcessGroup; configHash: string; log: Logger; savedStep: number }) {
@@ -112,7 +114,10 @@ export class Checkpointer {
       .flat()
       .reduce((sum, { data }) => sum + data.byteLength, 0);
     const { step } = run.state;
-    const place = await this.onFirstRank(step, () => beginSave(this.folder, step, bytes));
+    const place = await this.onFirstRank(step, async () => {
+      await this.cleared;
+      return beginSave(this.folder, step, bytes);
+    });
     if ('error' in place) return this.giveUp(run, place.error, isLast);
     const writers = await this.chooseWriters(place.value, bytes, run.config.checkpointWriters);
     const share = shareOf(files, step, writers.indexOf(this.group.rank), writers.length);
@@ -147,7 +152,11 @@ export class Checkpointer {
     if (failed !== undefined) return this.giveUp(run, failed.error, isLast, temporary);
     const shares = all.filter((one): one is Share => 'written' in one);
     const shards = byFile(shares.flatMap(({ written }) => written));
-    const commit = await this.onFirstRank(options.step, () => commitSave(this.folder, temporary, shards, options));
+    const commit = await this.onFirstRank(options.step, async () => {
+      const { cleared, ...saved } = await commitSave(this.folder, temporary, shards, options);
+      this.cleared = cleared;
+      return saved;
+    });
     if ('error' in commit) return this.giveUp(run, commit.error, isLast, temporary);
     this.savedStep = options.step;
     this.cost.noteStall(performance.now() - startedAt);
@@ -168,6 +177,7 @@ export class Checkpointer {
   /** Ends what is under way without finishing it. */
   async close(): Promise<void> {
     await this.writer.close();
+    await this.cleared;
     if (this.underWay !== undefined && this.group.rank === 0) await abandonSave(this.underWay.temporary);
   }
 

@@ -2,7 +2,7 @@
 // on what and how is the task's (run-pretrain.ts, ../classify).
 import os from 'node:os';
 import path from 'node:path';
-import { findLatestCheckpoint, markLatest, openCheckpoint } from '@slip/checkpoint';
+import { type Checkpoint, markLatest } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
 import { describeRows, type Plan, rowsOfRanks, type TrainingConfig, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
@@ -23,13 +23,13 @@ import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
 import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { continueFrom, continueRun } from './continue-run.js';
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { freshLossScale } from './loss-scale.js';
 import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
-import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
 import { type TrainOutcome, train } from './trainer.js';
@@ -196,15 +196,14 @@ async function restore(
   parts: TrainingParts,
   state: TrainState,
   group: ProcessGroup,
-) {
-  const own = await findLatestCheckpoint(path.join(config.outputDir, 'checkpoints'), { log });
-  const checkpoint = own ?? (config.resume === '' ? undefined : await openCheckpoint(config.resume, { verify: true }));
+): Promise<Checkpoint | undefined> {
+  const options = { modelOnly: parts.evaluate, globalBatch: config.rowsPerMicroBatch, group, log };
+  const own = await continueRun(path.join(config.outputDir, 'checkpoints'), state, options);
+  const checkpoint = own ?? (config.resume === '' ? undefined : await continueFrom(config.resume, state, options));
   if (checkpoint === undefined) {
     await parts.begin(state);
     return undefined;
   }
-  if (parts.evaluate) await restoreModel(checkpoint, state);
-  else await restoreTrainState(checkpoint, state, config.rowsPerMicroBatch);
   if (group.rank === 0) {
     if (own !== undefined) await markLatest(path.dirname(own.path), own.step);
     log.info(`continuing from ${checkpoint.path} (step ${state.step})`);

@@ -50,24 +50,39 @@ export function stateFacts(state: TrainState, config: TrainingConfig, position: 
   return { ...facts, ...(lossScale === undefined ? {} : { lossScale: { ...lossScale } }) };
 }
 
-/** Fills `state` from a checkpoint. @throws SlipError `checkpoint` when it does not fit this model or run */
-export async function restoreTrainState(checkpoint: Checkpoint, state: TrainState, globalBatch: number): Promise<void> {
+/**
+ * Why a run cannot take its state from this checkpoint, of which only facts and headers are looked at.
+ * @param globalBatch of the run; undefined where it only evaluates the model
+ */
+export function misfitOf(
+  checkpoint: Checkpoint,
+  state: TrainState,
+  globalBatch: number | undefined,
+): SlipError | undefined {
+  if (globalBatch === undefined) return misfitOfTensors(checkpoint, 'model', modelTensors(state));
   const facts = checkpoint.state as unknown as CheckpointState;
   if (!checkpoint.files.includes('optimizer')) {
-    throw new SlipError(
+    return new SlipError(
       'checkpoint',
       `${checkpoint.path} holds a model without optimizer state, so no run can continue from it; start one with --pretrained ${checkpoint.path}`,
     );
   }
   if (facts.globalBatch !== globalBatch) {
-    throw new SlipError(
+    return new SlipError(
       'checkpoint',
       `${checkpoint.path} was written with ${facts.globalBatch} rows per micro-batch over all ranks, this run has ` +
         `${globalBatch}; negatives and batch norm depend on it: pass --rows-per-micro-batch ${facts.globalBatch}`,
     );
   }
-  await restoreTensors(checkpoint, 'model', modelTensors(state));
-  await restoreTensors(checkpoint, 'optimizer', momentTensors(state));
+  return (
+    misfitOfTensors(checkpoint, 'model', modelTensors(state)) ??
+    misfitOfTensors(checkpoint, 'optimizer', momentTensors(state))
+  );
+}
+
+/** Takes over what is not in tensors. */
+export function restoreFacts({ state: stored }: Checkpoint, state: TrainState): void {
+  const facts = stored as unknown as CheckpointState;
   state.batchesTracked = facts.batchesTracked;
   state.bestAcc1 = facts.bestAcc1;
   state.step = facts.step;
@@ -75,38 +90,21 @@ export async function restoreTrainState(checkpoint: Checkpoint, state: TrainStat
   if (state.lossScale !== undefined && facts.lossScale !== undefined) state.lossScale = { ...facts.lossScale };
 }
 
-/** Fills only the model's tensors (for evaluation). */
-export async function restoreModel(checkpoint: Checkpoint, state: TrainState): Promise<void> {
-  await restoreTensors(checkpoint, 'model', modelTensors(state));
-  state.step = checkpoint.step;
-}
-
-async function restoreTensors(checkpoint: Checkpoint, file: string, tensors: readonly NamedTensor[]): Promise<void> {
-  const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  const missing = new Set(wanted.keys());
-  await checkpoint.readInto(file, (name, dtype, shape) => {
-    const target = wanted.get(name);
-    if (target === undefined) {
-      throw new SlipError(
-        'checkpoint',
-        `${checkpoint.path} holds ${name}, which this model does not have; check --model`,
-      );
+function misfitOfTensors(checkpoint: Checkpoint, file: string, tensors: readonly NamedTensor[]): SlipError | undefined {
+  const refuse = (what: string, where = '--model') => new SlipError('checkpoint', `${what}; check ${where}`);
+  const missing = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  for (const { entry } of checkpoint.places(file)) {
+    const target = missing.get(entry.name);
+    if (target === undefined) return refuse(`${checkpoint.path} holds ${entry.name}, which this model does not have`);
+    if (target.dtype !== entry.dtype || target.shape.join() !== entry.shape.join()) {
+      const [found, wants] = [`${entry.dtype} [${entry.shape}]`, `${target.dtype} [${target.shape}]`];
+      const what = `${entry.name} in ${checkpoint.path} is ${found}, this model wants ${wants}`;
+      return refuse(what, '--model and its size flags');
     }
-    if (target.dtype !== dtype || target.shape.join() !== shape.join()) {
-      throw new SlipError(
-        'checkpoint',
-        `${name} in ${checkpoint.path} is ${dtype} [${shape}], this model wants ${target.dtype} [${target.shape}]; check --model and its size flags`,
-      );
-    }
-    missing.delete(name);
-    return target.data;
-  });
-  if (missing.size > 0) {
-    throw new SlipError(
-      'checkpoint',
-      `${checkpoint.path} lacks ${[...missing].slice(0, 3).join(', ')} (${missing.size} in all); check --model`,
-    );
+    missing.delete(entry.name);
   }
+  if (missing.size === 0) return undefined;
+  return refuse(`${checkpoint.path} lacks ${[...missing.keys()].slice(0, 3).join(', ')} (${missing.size} in all)`);
 }
 
 /** State-dict order: parameters and buffers, `num_batches_tracked` as int64 where the layout has it. */

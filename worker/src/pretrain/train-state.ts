@@ -30,6 +30,8 @@ export interface TrainState {
   lossScale?: LossScale;
   /** Best top-1 of zero-shot validation so far, percent. */
   bestAcc1: number;
+  /** Ranks that have `params` and `moments` in common with this one, itself included, ascending. */
+  readonly sharers: readonly number[];
 }
 
 /** Running averages of gradients and of their squares. */
@@ -49,6 +51,7 @@ export async function createTrainState(
   const grads = await group.allocate(layout.parameterCount);
   const moments: Record<string, Float32Array> = {};
   for (const name of momentNames) moments[name] = await group.allocate(layout.parameterCount, 'common');
+  const sharers = await findSharers(group, [params, ...Object.values(moments)]);
   // Ranks that share the memory write the same bits.
   params.set(initialiseParametersOf(layout, seed));
   await group.barrier();
@@ -62,7 +65,25 @@ export async function createTrainState(
     batchesTracked: 0,
     step: 0,
     bestAcc1: 0,
+    sharers,
   };
+}
+
+/** Each rank leaves a mark in its arenas of zeros, looks for those of the others, and takes its own away. */
+async function findSharers(group: ProcessGroup, arenas: readonly Float32Array[]): Promise<number[]> {
+  const { rank, worldSize } = group;
+  if (arenas.some(({ length }) => length < worldSize)) return [rank];
+  const mark = (value: number) => {
+    for (const arena of arenas) arena[rank] = value;
+  };
+  mark(1);
+  await group.barrier();
+  const sharers = Array.from({ length: worldSize }, (_, other) => other).filter((other) =>
+    arenas.every((arena) => arena[other] === 1),
+  );
+  await group.barrier();
+  mark(0);
+  return sharers;
 }
 
 /** The view of one tensor in its arena. @throws RangeError for an unknown name */
