@@ -88,7 +88,12 @@ export async function startCluster(context: TestContext, ...options: string[]): 
 
 function readEnvironment(folder: string): Record<string, string> {
   const lines = readFileSync(path.join(folder, 'env.sh'), 'utf8').trim().split('\n');
-  return Object.fromEntries(lines.map((line) => /^export (\w+)=(.*)$/.exec(line)!.slice(1, 3)));
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^export (\w+)=(.*)$/.exec(line)!;
+      return [name, value!.replace('$PATH', process.env.PATH ?? '')];
+    }),
+  );
 }
 
 /** Living processes whose environment has all these entries, by id. */
