@@ -62,7 +62,9 @@ export async function startCluster(context: TestContext, ...options: string[]): 
     return stdout.trim();
   };
   const jobField = async (jobId: number | string, field: string): Promise<string> => {
-    const text = await slurm('scontrol', '-o', 'show', 'job', String(jobId));
+    const ask = () => slurm('scontrol', '-o', 'show', 'job', String(jobId));
+    // On a machine that is too busy, a client gives up before the controller has answered.
+    const text = await ask().catch((error) => (/timed out/.test(String(error)) ? ask() : Promise.reject(error)));
     return new RegExp(`(?:^|\\s)${field}=(\\S*)`).exec(text)?.[1] ?? '';
   };
   return {
