@@ -3,6 +3,14 @@
 
 PATH=$PATH:/usr/sbin:/sbin
 
+# enter_root SCRIPT ARGUMENTS...: a cluster with the Slurm of another Debian is only understood by programs of that one.
+enter_root() {
+  local root
+  [ -e "$dir/root" ] || return 0
+  root=$(cat "$dir/root")
+  [ /usr -ef "$root/usr" ] || exec "$(dirname "$1")/in-root.sh" "$root" "$@"
+}
+
 # An ended daemon may stay a zombie where process 1 reaps late; it counts as gone.
 is_alive() {
   local state

@@ -1,7 +1,7 @@
 #!/bin/bash
 # down.sh [--dir FOLDER] [--keep-logs]: ends the cluster that up.sh started in FOLDER, its jobs included, and removes FOLDER.
 set -u
-dir=/tmp/slip-slurm keep_logs=0
+dir=/tmp/slip-slurm keep_logs=0 given=("$@")
 while [ $# -gt 0 ]; do
   case $1 in
     --dir) dir=${2:?--dir needs a folder}; shift 2 ;;
@@ -12,6 +12,7 @@ done
 dir=$(realpath -m "$dir")
 [ -e "$dir/.test-cluster" ] || { echo "down.sh: there is no cluster of up.sh in $dir"; exit 0; }
 . "$(dirname "$0")/cluster-processes.sh"
+enter_root "$0" "${given[@]}"
 export SLURM_CONF="$dir/slurm.conf"
 unset SLURM_JWT
 started=$(date +%s%N)

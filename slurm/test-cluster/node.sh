@@ -8,6 +8,7 @@ set -u
 [ $# = 4 ] && [ "$1" = --dir ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 dir=$(realpath -m "$2") action=$3 node=$4
 . "$(dirname "$0")/cluster-processes.sh"
+enter_root "$0" "$@"
 export SLURM_CONF="$dir/slurm.conf"
 unset SLURM_JWT
 pid=$(cat "$dir/run/slurmd-$node.pid" 2>/dev/null)

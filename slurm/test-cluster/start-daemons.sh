@@ -32,6 +32,18 @@ write_environment() {
     [ $rest = 0 ] || echo "export SLURMRESTD_SOCKET=$dir/run/slurmrestd.sock"
   } > "$dir/env.sh"
   chmod 600 "$dir/env.sh"
+  [ -z "$root" ] || write_commands
+}
+
+# With --root, Slurm's commands are those of that root, too: first on PATH, also inside jobs.
+write_commands() {
+  local name
+  mkdir "$dir/bin"
+  for name in sinfo squeue sbatch srun salloc scontrol scancel sacct sstat sprio sdiag strigger; do
+    printf '#!/bin/bash\nexec "%s/in-root.sh" "%s" "/usr/bin/%s" "$@"\n' "$here" "$root" $name > "$dir/bin/$name"
+  done
+  chmod 755 "$dir"/bin/*
+  echo "export PATH=$dir/bin:\$PATH" >> "$dir/env.sh"
 }
 
 munge_answers() { munge -n -S "$dir/run/munge.sock" 2>/dev/null | unmunge -S "$dir/run/munge.sock" > /dev/null 2>&1; }
@@ -52,11 +64,12 @@ start_controller() {
 
 nodes_are_idle() { [ "$(timeout 3 sinfo -h -p main -o '%t %D' 2>/dev/null)" = "idle $nodes" ]; }
 
-# Up to Slurm 23.11 the plugins have to be named, or slurmrestd asks for a slurmdbd; later there are none to name.
+# Those for slurmctld only: without names slurmrestd takes those for slurmdbd too, and ends because there is none. Up to Slurm
+# 23.02 a plugin is a version, openapi_v0_0_38.so; later openapi_slurmctld.so has all of them.
 rest_plugins() {
   local folder file
   folder=$(dirname "$(find /usr/lib* -name auth_munge.so -print -quit 2>/dev/null)")
-  for file in "$folder"/openapi_v*.so; do
+  for file in "$folder"/openapi_{v*,slurmctld}.so; do
     [ -e "$file" ] || continue
     file=${file##*/openapi_}
     file=${file%.so}

@@ -10,6 +10,7 @@
 #   --slurmd-timeout S   seconds until a silent node is down (default 10)
 #   --set KEY=VALUE      any line of slurm.conf; may be given several times
 #   --no-rest            without slurmrestd
+#   --root FOLDER        the Slurm of another Debian, made by make-root.sh (needs root)
 #   --while PID          ends by itself when process PID is gone
 # Then `. FOLDER/env.sh`, and sinfo, sbatch, srun and the rest talk to it. `down.sh --dir FOLDER` ends it.
 set -euo pipefail
@@ -18,11 +19,12 @@ die() { echo "up.sh: $*" >&2; exit 1; }
 started=$(date +%s%N)
 say() { echo "up.sh: $* ($(( ($(date +%s%N) - started) / 1000000 )) ms)"; }
 
-dir=/tmp/slip-slurm nodes=4 gpus=8 cpus=16 memory=16000 port='' grace=10 kill_wait=5 slurmd_timeout=10 rest=1 owner=''
+dir=/tmp/slip-slurm nodes=4 gpus=8 cpus=16 memory=16000 port='' grace=10 kill_wait=5 slurmd_timeout=10 rest=1 root='' owner=''
 extra_settings=()
+given=("$@")
 while [ $# -gt 0 ]; do
   case $1 in
-    --help | -h) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help | -h) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --no-rest) rest=0; shift; continue ;;
   esac
   [ $# -ge 2 ] || die "$1 needs a value, or is not known; see --help"
@@ -37,12 +39,14 @@ while [ $# -gt 0 ]; do
     --kill-wait) kill_wait=$2 ;;
     --slurmd-timeout) slurmd_timeout=$2 ;;
     --set) extra_settings+=("$2") ;;
+    --root) root=$(realpath -m "$2") ;;
     --while) owner=$2 ;;
     *) die "$1 is not known; see --help" ;;
   esac
   shift 2
 done
 dir=$(realpath -m "$dir")
+if [ -n "$root" ] && ! [ /usr -ef "$root/usr" ]; then exec "$here/in-root.sh" "$root" "$0" "${given[@]}"; fi
 cluster_name=test
 . "$here/cluster-processes.sh"
 . "$here/write-config.sh"
@@ -62,6 +66,7 @@ mkdir -p "$dir"/{state,spool,log,run,dev}
 chmod 700 "$dir/state"
 # down.sh deletes a folder only where it finds this file.
 : > "$dir/.test-cluster"
+[ -z "$root" ] || echo "$root" > "$dir/root"
 is_up=0
 trap '[ $is_up = 1 ] || { tail -n 5 "$dir"/log/*.log >&2 || true; "$here/down.sh" --dir "$dir" >&2; }' EXIT
 

@@ -1,37 +1,20 @@
 // The command slip-launch: argv and environment in, exit code out. The only place of the launcher that reads either.
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TaskName } from '@slip/config';
+import type { BenchCommConfig, TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
-import {
-  FINETUNE_FLAGS,
-  isUseTask,
-  LINEAR_FLAGS,
-  PRETRAIN_FLAGS,
-  USE_FLAGS,
-  type UseTaskName,
-  ZEROSHOT_FLAGS,
-} from '@slip/config/flags';
+import { isUseTask, type UseTaskName, ZEROSHOT_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
 import { CLI_FLAGS, LEGACY_FLAGS } from './common-flags.js';
 import { flagsFromEnvironment, parseArguments } from './parse-arguments.js';
-
-/** The flags of each task. */
-const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
-  pretrain: PRETRAIN_FLAGS,
-  linear: LINEAR_FLAGS,
-  finetune: FINETUNE_FLAGS,
-  zeroshot: ZEROSHOT_FLAGS,
-  ...USE_FLAGS,
-  'bench-comm': BENCH_COMM_FLAGS,
-};
-const TASKS = Object.keys(TASK_FLAGS);
+import { TASK_FLAGS, TASKS } from './task-flags.js';
+import { versionOf } from './version.js';
 
 /** Runs the command; errors for people are printed here, as one line. */
 export async function slipLaunch(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
@@ -53,7 +36,7 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   const { task = 'pretrain', flags } = parseArguments(argv, [...own, ...TASK_FLAGS[named], ...legacy], TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
   if (flags.help === true) return printHelp(task);
-  if (flags.version === true) return print(readVersion());
+  if (flags.version === true) return print(versionOf('slip-launch'));
 
   const log = createLogger('launch');
   // A plan is the same on every node.
@@ -119,8 +102,9 @@ async function bringPretrained({ environment, log }: LaunchRequest, name: string
 
 async function launchBenchComm(request: LaunchRequest): Promise<number> {
   const { resolveBenchComm, writeBenchComm } = await import('@slip/config');
+  if (request.flags.recipe !== undefined) throw new SlipError('config', '--recipe: bench-comm has no recipes');
   const { config, hash } = resolveBenchComm(pick(request.flags, BENCH_COMM_FLAGS));
-  if (request.flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
+  if (request.flags['dry-run'] === true) return print(describeBench(config));
   return withFolder('bench-comm', config.outputDir, async (folder) => {
     await writeBenchComm(folder, config, hash);
     return launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
@@ -173,13 +157,20 @@ async function launchZeroShot(request: LaunchRequest): Promise<number> {
   return launchTask(request, folder, hash, () => writeZeroShot(config, hash));
 }
 
+function describeBench({ op, sizes, transport }: BenchCommConfig): string {
+  return `bench-comm: ${op}, ${sizes.length} sizes from ${sizes[0]} to ${sizes.at(-1)} bytes, --transport ${transport}`;
+}
+
 /** @param writeConfig for nodes that do not see the folder of node 0 */
 async function launchTask(
-  { settings, environment, log }: LaunchRequest,
+  { flags, settings, environment, log }: LaunchRequest,
   runFolder: string,
   configHash: string,
   writeConfig: () => Promise<void>,
 ): Promise<number> {
+  // Whatever a task has to say about itself, a dry run starts nothing.
+  if (flags['dry-run'] === true)
+    return print(`${settings.numNodes} nodes x ${settings.nprocPerNode} workers in ${runFolder}`);
   const configFile = path.join(runFolder, 'config.json');
   const { launch } = await import('../launch/launch.js');
   const { processSignals } = await import('../launch/process-signals.js');
@@ -247,11 +238,6 @@ async function printHelp(task: string): Promise<number> {
 function print(text: string): number {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
   return 0;
-}
-
-function readVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return `slip-launch ${manifest.version}`;
 }
 
 function unknownTask(task: string): SlipError {

@@ -57,14 +57,27 @@ export function scriptHead(plan: SubmitPlan, program: ProgramPlace): string[] {
 
 /** One task per node with all of the node's cores. */
 export function srunPerNode(plan: SubmitPlan): string {
-  return `srun --export=ALL --nodes=${plan.nodes} --ntasks=${plan.nodes} --ntasks-per-node=1 --cpus-per-task=${plan.cpusPerNode} --kill-on-bad-exit=0 \\`;
+  const more = (plan.srun ?? []).map(({ key, value }) => ` --${key}${value === undefined ? '' : `=${quote(value)}`}`);
+  return (
+    `srun --export=ALL --nodes=${plan.nodes} --ntasks=${plan.nodes} --ntasks-per-node=1 ` +
+    `--cpus-per-task=${plan.cpusPerNode} --kill-on-bad-exit=0${more.join('')} \\`
+  );
+}
+
+/**
+ * A program of ours for each task of srun: `$0` is node and `$1` the program, in the container where there is one.
+ * @param words in the shell of the task, which knows its place among the others
+ */
+export function inTask(plan: SubmitPlan, words: string): string {
+  const container = plan.container === undefined ? '' : `${plan.container} `;
+  return `  bash -c ${quote(`exec ${container}"$0" "$1" ${words}`)} \\`;
 }
 
 /** slip-launch on every node, each line with its backslash; what follows ends the command. */
 export function agentStep(plan: SubmitPlan, launchFlags: readonly string[]): string[] {
   return [
     srunPerNode(plan),
-    `  bash -c 'exec "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "\${@:2}"' \\`,
+    inTask(plan, `--node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "\${@:2}"`),
     '  "$node" "$slip/slip-launch.js" \\',
     ...launchArguments(plan, launchFlags).map((argument) => `  ${argument} \\`),
   ];

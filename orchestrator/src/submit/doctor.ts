@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, ERROR_CODES } from '@slip/core';
-import { agentStep, type ProgramPlace, scriptHead, srunPerNode } from './batch-script.js';
+import { agentStep, inTask, type ProgramPlace, scriptHead, srunPerNode } from './batch-script.js';
 import { checkSubmission } from './checks.js';
 import { type BenchReport, type Finding, findingsOf, type NodeReport } from './doctor-findings.js';
 import { REPORT_MARK } from './doctor-node.js';
@@ -27,7 +27,7 @@ export async function doctor(
   print: (line: string) => void,
 ): Promise<number> {
   const log = createLogger('submit', given.json === true ? 'warn' : 'info');
-  const { plan: made, task } = await makePlan('bench-comm', { ...USUAL, ...given }, environment, log);
+  const { plan: made, task } = await makePlan('bench-comm', { ...USUAL, ...given }, { environment, program, log });
   const plan = { ...made, taskFlags: BENCH_FLAGS };
   const script = renderDoctorScript(plan, program);
   const via = (given.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
@@ -64,7 +64,10 @@ export function renderDoctorScript(plan: SubmitPlan, program: ProgramPlace): str
     ...scriptHead(plan, program),
     'mkdir -p "$run/slurm/rendezvous"',
     srunPerNode(plan),
-    `  bash -c 'exec "$0" "$1" doctor-node "$2" --nodes ${plan.nodes} --node-rank "$SLURM_PROCID" --address "$SLURM_LAUNCH_NODE_IPADDR"' \\`,
+    inTask(
+      plan,
+      `doctor-node "$2" --nodes ${plan.nodes} --node-rank "$SLURM_PROCID" --address "$SLURM_LAUNCH_NODE_IPADDR"`,
+    ),
     '  "$node" "$slip/slip-submit.js" "$run"',
     '',
     ...agentStep({ ...plan, workersPerNode: 1 }, []),

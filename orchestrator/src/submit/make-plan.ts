@@ -3,18 +3,32 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FlagDefinition } from '@slip/config/flags';
 import type { Logger } from '@slip/core';
+import type { ProgramPlace } from './batch-script.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
-import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
+import { ownFlags, prepareTask, type SubmitTask } from './submit-tasks.js';
 
 const SITE_FOLDER = fileURLToPath(new URL('../../../slurm/sites', import.meta.url));
 
 /** Of slip-launch, those that the batch script does not set itself. */
-export const PASSED_ON = ['max-restarts', 'rdzv-conf', 'role', 'log-dir', 'redirects', 'tee', 'local-ranks-filter'];
+export const PASSED_ON = [
+  'max-restarts',
+  'rdzv-conf',
+  'comm-interface',
+  'role',
+  'log-dir',
+  'redirects',
+  'tee',
+  'local-ranks-filter',
+];
 
 type Values = Readonly<Record<string, unknown>>;
 
 /** @throws SlipError naming the flag */
-export async function makePlan(name: string, given: Values, environment: NodeJS.ProcessEnv, log: Logger) {
+export async function makePlan(
+  name: string,
+  given: Values,
+  { environment, program, log }: { environment: NodeJS.ProcessEnv; program: ProgramPlace; log: Logger },
+) {
   const { readFlagFile } = await import('@slip/config');
   const { planSubmission, resolveSubmitFlags } = await import('./submit-plan.js');
   const { flagsFromSbatchVariables } = await import('./slurm-command.js');
@@ -31,12 +45,14 @@ export async function makePlan(name: string, given: Values, environment: NodeJS.
   for (const [name, value] of Object.entries(variables))
     if (given[name] === undefined && site[name] === undefined)
       log.info(`--${name} ${value} is taken from SBATCH_${name.toUpperCase()}`);
-  const flags = resolveSubmitFlags(pick(given, SUBMIT_FLAGS), { ...variables, ...site });
-  const task = await SUBMIT_TASKS[name]!.prepare({
+  const flags = resolveSubmitFlags(name, pick(given, SUBMIT_FLAGS), { ...variables, ...site });
+  const task = await prepareTask({
+    task: name,
     flags: pick(given, ownFlags(name)),
     ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
     launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
     cwd,
+    program,
   });
   for (const notice of task.notices) log.info(notice);
   for (const warning of task.warnings) log.warn(warning);

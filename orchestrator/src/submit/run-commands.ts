@@ -11,7 +11,17 @@ import type { ResubmitWay } from './resubmit.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { readSubmissions, type SubmissionRecord } from './submit-record.js';
 
-export const RUN_COMMANDS = ['status', 'list', 'logs', 'cancel', 'resume', 'watch', 'attempts'];
+const RUN_HELP: Readonly<Record<string, string>> = {
+  status: "Slurm's state and reason, step, images per second, time to go, newest checkpoint, attempts left by cause.",
+  list: 'All runs in a folder, runs/ unless given.',
+  logs: "The ranks' logs in the order of time; what several ranks say at once is one line.",
+  cancel: "Like scancel, and noted in the run's events.",
+  resume: 'Submits the same plan again; the run goes on from its newest checkpoint.',
+  watch: 'Waits for the end, and submits the run again where Slurm does not requeue it by itself.',
+  attempts: 'Every start with its hosts, how it ended and what followed.',
+};
+
+export const RUN_COMMANDS = Object.keys(RUN_HELP);
 
 /** Run by batch scripts, not by people. */
 export const JOB_COMMANDS = ['after', 'doctor-node'];
@@ -29,7 +39,17 @@ const RUN_FLAGS: readonly FlagDefinition[] = [
   { name: 'attempt', type: 'number', description: 'logs: of this attempt, not of the newest' },
   WATCH_INTERVAL_FLAG,
   ...SUBMIT_FLAGS.filter(({ name }) => name === 'rest-url' || name === 'via'),
+  { name: 'help', alias: ['h'], type: 'boolean', description: 'print this' },
 ];
+
+/** Of a flag above, the commands that know it; all where it is not named. */
+const FLAG_COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  json: ['status', 'list', 'cancel', 'resume', 'watch', 'attempts'],
+  follow: ['logs'],
+  attempt: ['logs'],
+  interval: ['watch'],
+  via: ['resume', 'watch'],
+};
 
 /** @param program where node and the commands are, for a script that is written again */
 export async function runCommand(
@@ -40,6 +60,7 @@ export async function runCommand(
 ): Promise<number> {
   if (JOB_COMMANDS.includes(command)) return (await import('./job-commands.js')).jobCommand(command, argv, environment);
   const { task, flags } = parseArguments(argv, RUN_FLAGS, []);
+  if (flags.help === true) return printHelp(command);
   if (task === undefined && command !== 'list')
     throw new SlipError('config', `slip-submit ${command} RUN: the folder of a run is missing`);
   const { openJobQuery } = await import('./job-query.js');
@@ -69,6 +90,18 @@ export async function runCommand(
     default:
       throw new SlipError('internal', `no command ${command}`);
   }
+}
+
+async function printHelp(command: string): Promise<number> {
+  const { renderHelp } = await import('../cli/help.js');
+  const page = {
+    program: 'slip-submit',
+    usage: `slip-submit ${command} ${command === 'list' ? '[FOLDER]' : 'RUN'}\n\n${RUN_HELP[command]} RUN is the folder of the run.`,
+    examples: [],
+    epilogue: 'More in docs/slurm.md.',
+    groups: [{ title: 'Flags', flags: RUN_FLAGS.filter(({ name }) => FLAG_COMMANDS[name]?.includes(command) ?? true) }],
+  };
+  return print(await renderHelp(page, Math.min(120, process.stdout.columns ?? 100)));
 }
 
 interface Given {
@@ -174,7 +207,9 @@ function wayOf({ flags, environment, program }: Given): ResubmitWay {
 async function attempts({ folder, json }: Given): Promise<number> {
   const { attemptsOf } = await import('./attempts.js');
   const { readEvents } = await import('./submit-record.js');
-  const found = attemptsOf(await readEvents(folder));
+  const events = await readEvents(folder);
+  if (events.length === 0) throw new SlipError('data', `${folder} is not the folder of a run: it has no events.jsonl`);
+  const found = attemptsOf(events);
   if (json) return print(JSON.stringify(found));
   const rows = found.map(({ attempt, jobId, startedAt, endedAt, hosts, end, step, next }) => [
     String(attempt),

@@ -4,16 +4,17 @@ import type { FlagDefinition } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
+import { TASKS } from '../cli/task-flags.js';
+import { versionOf } from '../cli/version.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import type { CheckResult } from './checks.js';
 import { makePlan, PASSED_ON } from './make-plan.js';
 import { JOB_COMMANDS, RUN_COMMANDS, runCommand, WATCH_INTERVAL_FLAG } from './run-commands.js';
 import type { Sent } from './send.js';
-import { SUBMIT_FLAGS } from './submit-flags.js';
+import { SUBMIT_FLAGS, submitFlagsOf } from './submit-flags.js';
 import type { SubmitPlan } from './submit-plan.js';
-import { ownFlags, SUBMIT_TASKS, type SubmitTask } from './submit-tasks.js';
+import { ownFlags, type SubmitTask } from './submit-tasks.js';
 
-const TASKS = Object.keys(SUBMIT_TASKS);
 const PROGRAM = { node: process.execPath, bin: fileURLToPath(new URL('../../bin', import.meta.url)) };
 
 /** Runs the command; errors for people are printed here, as one line. */
@@ -40,6 +41,7 @@ async function submit(argv: readonly string[], environment: NodeJS.ProcessEnv): 
   const { task = 'pretrain', flags } = parseArguments(argv, definitions, TASKS);
   if (!TASKS.includes(task)) throw unknownTask(task);
   if (flags.help === true) return printHelp(task, passedOn);
+  if (flags.version === true) return print(versionOf('slip-submit'));
   const log = createLogger('submit', flags.json === true ? 'warn' : 'info');
   for (const { name, description } of legacy)
     if (flags[name] !== undefined) log.info(`--${name} has no effect: ${description}`);
@@ -63,7 +65,7 @@ async function submitTask(name: string, given: Values, environment: NodeJS.Proce
   const via = (given.via ?? 'auto') as 'auto' | 'sbatch' | 'rest';
   const elements: Prepared[] = [];
   for (const element of elementsOf(given)) {
-    const { plan, task } = await makePlan(name, element, environment, log);
+    const { plan, task } = await makePlan(name, element, { environment, program: PROGRAM, log });
     const script = renderBatchScript(plan, PROGRAM);
     const checked = await checkSubmission({ plan, task, script, via, environment });
     elements.push({ plan, task, script, ...checked });
@@ -129,12 +131,13 @@ const REPLY_FLAGS: readonly FlagDefinition[] = [
 ];
 
 const USAGE = `slip-submit [job flags] [TASK] [task flags]
-slip-submit ${RUN_COMMANDS.join('|')} RUN
+slip-submit ${RUN_COMMANDS.join('|')} RUN    (each with --help)
 slip-submit doctor [job flags]
 
 Submits a run to Slurm: one agent per node, one worker per GPU, back into the queue after a
-preemption, a time limit or a lost node. TASK is pretrain when not given, or linear, finetune,
-bench-comm; --help after a task lists its flags. Flags may be written with hyphens or underscores.`;
+preemption, a time limit or a lost node. TASK is pretrain when not given, or one of
+${TASKS.slice(1).join(', ')};
+--help after a task lists its flags and defaults. Flags may be written with hyphens or underscores.`;
 
 async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Promise<number> {
   const { renderHelp } = await import('../cli/help.js');
@@ -146,7 +149,7 @@ async function printHelp(task: string, passedOn: readonly FlagDefinition[]): Pro
     ] as const,
     epilogue: 'Exit codes are in docs/errors.md, more in docs/slurm.md.',
     groups: [
-      { title: 'Job', flags: [...SUBMIT_FLAGS, ...REPLY_FLAGS] },
+      { title: 'Job', flags: [...submitFlagsOf(task), ...REPLY_FLAGS] },
       { title: 'Launch', flags: passedOn },
       { title: 'General', flags: CLI_FLAGS },
       { title: task, flags: ownFlags(task) },

@@ -3,6 +3,19 @@ import type { FlagDefinition } from '@slip/config';
 
 type Options = Partial<FlagDefinition>;
 
+/** Where a task's job is not like that of pre-training: one node, as in the original's launchers of linear and fine-tuning. */
+const TASK_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  pretrain: {},
+  linear: { nodes: 1, timeout: 1800, 'job-name': 'linear' },
+  'bench-comm': { timeout: 30, 'signal-lead': 60 },
+};
+
+/** The table with the defaults of a task. */
+export function submitFlagsOf(task: string): readonly FlagDefinition[] {
+  const usual = TASK_DEFAULTS[task] ?? { nodes: 1, 'job-name': task };
+  return SUBMIT_FLAGS.map((flag) => (flag.name in usual ? { ...flag, default: usual[flag.name] } : flag));
+}
+
 const text = (name: string, description: string, options: Options = {}): FlagDefinition => ({
   name,
   type: 'string',
@@ -71,6 +84,8 @@ export const SUBMIT_FLAGS: readonly FlagDefinition[] = [
     min: 1,
   }),
   list('setup', 'a line of shell to run first, such as "module load node"; may be given several times'),
+  text('container', 'a command that runs slip-launch in a container, such as "apptainer exec --bind /data slip.sif"'),
+  list('srun', 'any other option of srun, as KEY=VALUE or KEY, such as container-image=slip.sqsh; may be repeated'),
   list('export', 'a variable of this shell that the job shall see; may be given several times'),
   list('sbatch', 'any other option of sbatch, as KEY=VALUE or KEY; may be given several times'),
   count('max-timeouts', 30, 'how often the job goes on after its time limit', { group: 'Coming back' }),

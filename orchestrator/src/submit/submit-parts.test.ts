@@ -8,6 +8,7 @@ import { commandLineOf, readFlagFile, resolvePretrainConfig } from '@slip/config
 import { PRETRAIN_FLAGS } from '@slip/config/flags';
 import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
+import { TASKS } from '../cli/task-flags.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { renderBatchScript } from './batch-script.js';
 import { diskProblem } from './checks.js';
@@ -18,7 +19,7 @@ import { flagsFromSbatchVariables, slurmEnvironment } from './slurm-command.js';
 import { elementsOf, refuseEqualFolders } from './submit-array.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 import { planSubmission, resolveSubmitFlags } from './submit-plan.js';
-import { ownFlags, SUBMIT_TASKS } from './submit-tasks.js';
+import { ownFlags, prepareTask } from './submit-tasks.js';
 import { formatTimeLimit, parseTimeLimit } from './time-limit.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -33,7 +34,7 @@ async function planOf(argv: readonly string[]) {
   const site = typeof given.site === 'string' ? await readFlagFile(given.site, place, SUBMIT_FLAGS) : {};
   const own = (definitions: readonly { name: string }[]) =>
     Object.fromEntries(Object.entries(given).filter(([name]) => definitions.some((flag) => flag.name === name)));
-  const flags = resolveSubmitFlags(own(SUBMIT_FLAGS), site);
+  const flags = resolveSubmitFlags('pretrain', own(SUBMIT_FLAGS), site);
   const { config } = await resolvePretrainConfig({
     flags: own(PRETRAIN_FLAGS),
     ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
@@ -71,6 +72,12 @@ const SCRIPTS: Readonly<Record<string, string[]>> = {
       'licenses=fs:1',
       '--sbatch',
       'contiguous',
+      '--container',
+      "apptainer exec --bind '/shared data' slip.sif",
+      '--srun',
+      'container-image=my image.sqsh',
+      '--srun',
+      'mpi=none',
       '--max-crashes',
       '2',
       '--lr',
@@ -130,6 +137,8 @@ test('mistakes in job flags name the flag', async () => {
     [['--gpu-request', 'tpu'], /--gpu-request is "tpu"; one of gres, gpus-per-node, none is wanted/],
     [['--sbatch', 'output=x'], /slip-submit sets --output itself/],
     [['--sbatch', 'partition=x'], /use --partition of slip-submit/],
+    [['--srun', 'ntasks=3'], /--srun ntasks=3: slip-submit sets --ntasks itself/],
+    [['--srun', '-n 3'], /--srun -n 3: expected KEY=VALUE with a long option of srun/],
     [['--export', 'A=b'], /--export A=b: expected the name of one variable/],
   ];
   for (const [argv, message] of wrong) await assert.rejects(planOf(argv), { code: 'config', message }, argv.join(' '));
@@ -147,16 +156,18 @@ test('no job flag stands in the way of a task flag', () => {
 
 test('classifiers are submitted as runs are: flags, files that have to be there, sizes and plan', async () => {
   const launch = { numNodes: 1, nprocPerNode: 8 };
-  const request = (flags: Record<string, unknown>, recipe: string) => ({ flags, recipe, launch, cwd: '/home/me' });
+  const request = (task: string, flags: Record<string, unknown>, recipe: string) => {
+    return { task, flags, recipe, launch, cwd: '/home/me', program };
+  };
   const data = { 'data-path': '/data/imagenet', pretrained: 'slip_base_100ep' };
-  const finetune = await SUBMIT_TASKS.finetune!.prepare(request(data, 'finetune_vitb16'));
+  const finetune = await prepareTask(request('finetune', data, 'finetune_vitb16'));
   assert.ok(finetune.taskFlags.includes('--layer-decay=0.65') && finetune.taskFlags.includes('--use-cls'));
-  assert.deepEqual(finetune.files[0], ['data-path', '/data/imagenet']);
+  assert.deepEqual(finetune.files, [['data-path', '/data/imagenet']]);
   assert.equal(finetune.checkpointBytes, 86_567_656 * 12);
   assert.match(await finetune.describe('/runs/1'), /beit_base_patch16_224: 12 blocks of width 768/);
-  const linear = await SUBMIT_TASKS.linear!.prepare(request(data, 'linear_imagenet'));
+  const linear = await prepareTask(request('linear', data, 'linear_imagenet'));
   assert.match(await linear.describe('/runs/2'), /0.00625 \(--lr-rule published\)/);
-  for (const task of ['linear', 'finetune']) {
+  for (const task of TASKS) {
     const taken = new Set(LAUNCH_FLAGS.flatMap(({ name, alias = [] }) => [name, ...alias]));
     const names = ownFlags(task).flatMap(({ name, alias = [] }) => [name, ...alias]);
     assert.deepEqual(

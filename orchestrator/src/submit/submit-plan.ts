@@ -1,7 +1,7 @@
 // From flags, site profile and run configuration to one plan of the job. Pure: what is not in its arguments it does not know.
 import { checkValue } from '@slip/config';
 import { SlipError } from '@slip/core';
-import { SUBMIT_FLAGS } from './submit-flags.js';
+import { SUBMIT_FLAGS, submitFlagsOf } from './submit-flags.js';
 import { parseTimeLimit } from './time-limit.js';
 
 export interface RestartLimits {
@@ -9,6 +9,12 @@ export interface RestartLimits {
   readonly preemptions: number;
   readonly nodeFailures: number;
   readonly crashes: number;
+}
+
+/** Without a value a switch. */
+export interface ExtraOption {
+  readonly key: string;
+  readonly value?: string;
 }
 
 export interface SubmitPlan {
@@ -36,10 +42,14 @@ export interface SubmitPlan {
   readonly exclusive: boolean;
   readonly comment?: string;
   readonly setup: readonly string[];
+  /** Words of shell in front of node, on every node. */
+  readonly container?: string;
+  /** Options of srun beyond these; absent in plans of before there were any. */
+  readonly srun?: readonly ExtraOption[];
   /** Names of variables that the job takes over from the submitting shell. */
   readonly exported: readonly string[];
   /** Options of sbatch beyond these, in the order given; without a value a switch. */
-  readonly extra: readonly { readonly key: string; readonly value?: string }[];
+  readonly extra: readonly ExtraOption[];
   readonly limits: RestartLimits;
   readonly task: string;
   /** For slip-launch, as `--name=value`. */
@@ -61,19 +71,21 @@ const OWN_OPTIONS = [
   'requeue',
   'no-requeue',
   'export',
+  'cpus-per-task',
+  'kill-on-bad-exit',
 ];
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** The job's flags: defaults, then the profile, then what was given. @throws SlipError `config` naming the flag */
-export function resolveSubmitFlags(given: Values, profile: Values): Values {
+/** The job's flags: the task's defaults, then the profile, then what was given. @throws SlipError `config` naming the flag */
+export function resolveSubmitFlags(task: string, given: Values, profile: Values): Values {
   const values: Record<string, unknown> = {};
-  for (const flag of SUBMIT_FLAGS) {
+  for (const flag of submitFlagsOf(task)) {
     const raw = given[flag.name] ?? profile[flag.name] ?? flag.default;
     if (raw !== undefined) values[flag.name] = checkValue(flag, raw, `--${flag.name}`);
   }
   // Lists of a site come first: what a person adds may build on them.
-  for (const name of ['setup', 'export', 'sbatch'])
+  for (const name of ['setup', 'export', 'sbatch', 'srun'])
     values[name] = [...((profile[name] as string[]) ?? []), ...((given[name] as string[]) ?? [])];
   return values;
 }
@@ -122,6 +134,8 @@ export function planSubmission(input: PlanInput): SubmitPlan {
     exclusive: flags.exclusive === true,
     ...optional(flags, { comment: 'comment' }),
     setup: texts('setup'),
+    ...optional(flags, { container: 'container' }),
+    srun: texts('srun').map((option) => readOption('srun', option)),
     exported: [...new Set([...USUAL_VARIABLES, ...texts('export').map(variableName)])],
     extra: texts('sbatch').map(readExtra),
     limits: {
@@ -169,14 +183,19 @@ function variableName(text: string): string {
   );
 }
 
-function readExtra(text: string): { key: string; value?: string } {
+function readExtra(text: string): ExtraOption {
+  const option = readOption('sbatch', text);
+  const own = SUBMIT_FLAGS.find((flag) => flag.name === option.key && flag.name !== 'exclusive');
+  if (own !== undefined) throw new SlipError('config', `--sbatch ${text}: use --${option.key} of slip-submit`);
+  return option;
+}
+
+function readOption(flag: 'sbatch' | 'srun', text: string): ExtraOption {
   const match = /^(?:--)?([a-z][a-z0-9-]*)(?:=(.*))?$/s.exec(text);
   if (match === null)
-    throw new SlipError('config', `--sbatch ${text}: expected KEY=VALUE with a long option of sbatch`);
+    throw new SlipError('config', `--${flag} ${text}: expected KEY=VALUE with a long option of ${flag}`);
   const [, key, value] = match;
-  if (OWN_OPTIONS.includes(key!))
-    throw new SlipError('config', `--sbatch ${text}: slip-submit sets --${key} itself, because runs depend on it`);
-  const own = SUBMIT_FLAGS.find((flag) => flag.name === key && flag.name !== 'exclusive');
-  if (own !== undefined) throw new SlipError('config', `--sbatch ${text}: use --${key} of slip-submit`);
+  if (OWN_OPTIONS.includes(key!) && !(flag === 'sbatch' && key === 'cpus-per-task'))
+    throw new SlipError('config', `--${flag} ${text}: slip-submit sets --${key} itself, because runs depend on it`);
   return value === undefined ? { key: key! } : { key: key!, value };
 }

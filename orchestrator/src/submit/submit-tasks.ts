@@ -1,21 +1,24 @@
-// The tasks that can be submitted: what each makes of its flags before it is queued. The job itself runs slip-launch with
-// the same task. A new task of slip-launch gets an entry here.
+// What a task makes of its flags before it is queued. Every task of slip-launch can be submitted: those that train are resolved here,
+// so that the script holds what recipe and flags amount to; any other is looked over by slip-launch itself, and goes as typed.
+import { spawn } from 'node:child_process';
 import path from 'node:path';
-import type { AnyConfig, TaskName } from '@slip/config';
-import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
-import { FINETUNE_FLAGS, type FlagDefinition, LINEAR_FLAGS, PRETRAIN_FLAGS, ZEROSHOT_FLAGS } from '@slip/config/flags';
-import { SlipError } from '@slip/core';
+import { configKey, type FlagDefinition } from '@slip/config/flags';
+import { ERROR_CODES, type ErrorCode, SlipError } from '@slip/core';
 import { CLI_FLAGS } from '../cli/common-flags.js';
+import { TASK_FLAGS } from '../cli/task-flags.js';
+import type { ProgramPlace } from './batch-script.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
 
 type Values = Readonly<Record<string, unknown>>;
 
 export interface TaskRequest {
+  readonly task: string;
   /** Of the task, only those given. */
   readonly flags: Values;
   readonly recipe?: string;
   readonly launch: { readonly numNodes: number; readonly nprocPerNode: number };
   readonly cwd: string;
+  readonly program: ProgramPlace;
 }
 
 export interface SubmitTask {
@@ -33,28 +36,23 @@ export interface SubmitTask {
   describe(runFolder: string): Promise<string>;
 }
 
-export interface TaskDefinition {
-  readonly flags: readonly FlagDefinition[];
-  /** @throws SlipError naming the flag */
-  prepare(request: TaskRequest): Promise<SubmitTask>;
-}
-
-export const SUBMIT_TASKS: Readonly<Record<string, TaskDefinition>> = {
-  pretrain: { flags: PRETRAIN_FLAGS, prepare: (request) => prepareTraining('pretrain', request) },
-  linear: { flags: LINEAR_FLAGS, prepare: (request) => prepareTraining('linear', request) },
-  finetune: { flags: FINETUNE_FLAGS, prepare: (request) => prepareTraining('finetune', request) },
-  zeroshot: { flags: ZEROSHOT_FLAGS, prepare: prepareZeroShot },
-  // Its table goes to the output of the job, whatever slip-submit itself prints.
-  'bench-comm': { flags: BENCH_COMM_FLAGS.filter(({ name }) => name !== 'json'), prepare: prepareBenchComm },
-};
-
 /** Flags of a task that slip-submit does not have itself. */
 export function ownFlags(task: string): readonly FlagDefinition[] {
   const taken = new Set([...CLI_FLAGS, ...SUBMIT_FLAGS].map(({ name }) => name));
-  return SUBMIT_TASKS[task]!.flags.filter(({ name }) => !taken.has(name));
+  // --json is about what slip-submit prints, whatever the task in the job does.
+  return TASK_FLAGS[task]!.filter(({ name }) => !taken.has(name) && name !== 'json');
 }
 
-async function prepareTraining(task: TaskName, { flags, recipe, launch, cwd }: TaskRequest): Promise<SubmitTask> {
+/** @throws SlipError naming the flag */
+export async function prepareTask(request: TaskRequest): Promise<SubmitTask> {
+  const { isTrainingTask } = await import('@slip/config');
+  return isTrainingTask(request.task) ? prepareTraining(request, request.task) : prepareOther(request);
+}
+
+async function prepareTraining(
+  { flags, recipe, launch, cwd }: TaskRequest,
+  task: Parameters<typeof import('@slip/config').resolveTask>[0],
+): Promise<SubmitTask> {
   const { checkpointBytes, commandLineOf, resolveTask } = await import('@slip/config');
   const { config, notices, warnings } = await resolveTask(task, {
     flags,
@@ -62,11 +60,12 @@ async function prepareTraining(task: TaskName, { flags, recipe, launch, cwd }: T
     launch,
     cwd,
   });
+  const values = config as unknown as Values;
   const runFolder = path.resolve(cwd, config.outputDir);
   return {
     taskFlags: commandLineOf(config),
     ...(runFolder === path.resolve(cwd) ? {} : { runFolder }),
-    files: filesOf(config),
+    files: filesOf(TASK_FLAGS[task]!, ({ name }) => values[configKey(name)]),
     checkpointBytes: checkpointBytes(config),
     notices,
     warnings,
@@ -77,51 +76,62 @@ async function prepareTraining(task: TaskName, { flags, recipe, launch, cwd }: T
   };
 }
 
-function filesOf(config: AnyConfig): SubmitTask['files'] {
-  if (config.task === undefined) {
-    return [
-      ['root', config.root],
-      ['metadata', config.metadata],
-      ['resume', config.resume],
-    ];
-  }
-  return [
-    ['data-path', config.dataPath],
-    ['catalog', config.catalog],
-    ['root', config.root],
-    ['resume', config.resume],
+/** slip-launch is asked with --dry-run: what it refuses would fail in the job. */
+async function prepareOther(request: TaskRequest): Promise<SubmitTask> {
+  const { task, flags, recipe, cwd } = request;
+  const outputDir = flags['output-dir'];
+  const taskFlags = [
+    ...(recipe === undefined ? [] : [`--recipe=${recipe}`]),
+    ...TASK_FLAGS[task]!.flatMap((flag) => (flag.name === 'output-dir' ? [] : asWords(flag, flags[flag.name]))),
   ];
-}
-
-async function prepareZeroShot({ flags, recipe, cwd }: TaskRequest): Promise<SubmitTask> {
-  const { commandLineFrom, resolveZeroShot } = await import('@slip/config');
-  const { config } = await resolveZeroShot({ flags, ...(recipe === undefined ? {} : { recipe }), cwd });
-  const { catalog, root, labels, templates, resume, outputDir } = config;
+  const plan = await dryRun(request, taskFlags);
   return {
-    taskFlags: commandLineFrom(ZEROSHOT_FLAGS, config),
-    ...(flags['output-dir'] === undefined ? {} : { runFolder: path.resolve(cwd, outputDir) }),
-    files: Object.entries({ catalog, root, labels, templates, ...(resume.includes('/') ? { resume } : {}) }),
-    // What is done is written after each set.
+    taskFlags,
+    ...(typeof outputDir === 'string' && outputDir !== '' ? { runFolder: path.resolve(cwd, outputDir) } : {}),
+    files: filesOf(TASK_FLAGS[task]!, ({ name }) => flags[name]),
     checkpointBytes: 0,
     notices: [],
     warnings: [],
-    describe: async () => (await import('../cli/describe-task.js')).describeZeroShot(config),
+    describe: async (runFolder) => `${task} in ${runFolder}\n${plan}`,
   };
 }
 
-async function prepareBenchComm({ flags, recipe, cwd }: TaskRequest): Promise<SubmitTask> {
-  const { resolveBenchComm } = await import('@slip/config');
-  if (recipe !== undefined) throw new SlipError('config', '--recipe: bench-comm has no recipes');
-  const { config } = resolveBenchComm(flags);
-  const { outputDir } = config;
-  return {
-    taskFlags: Object.entries(flags).flatMap(([name, value]) => (name === 'output-dir' ? [] : [`--${name}=${value}`])),
-    ...(outputDir === '' ? {} : { runFolder: path.resolve(cwd, outputDir) }),
-    files: [],
-    checkpointBytes: 0,
-    notices: [],
-    warnings: [],
-    describe: async (runFolder) =>
-      `bench-comm: ${config.op}, ${config.sizes.length} sizes from ${config.sizes[0]} bytes; logs in ${runFolder}`,
-  };
+/** Paths that the task reads, as far as they do not depend on where it runs. */
+function filesOf(
+  flags: readonly FlagDefinition[],
+  read: (flag: FlagDefinition) => unknown,
+): readonly (readonly [string, string])[] {
+  return flags.flatMap((flag): (readonly [string, string])[] => {
+    const value = read(flag);
+    const isRead = typeof value === 'string' && path.isAbsolute(value) && !WRITTEN.test(flag.name);
+    return isRead ? [[flag.name, value]] : [];
+  });
+}
+
+const WRITTEN = /^(output|log|index|cache)\b/;
+
+function asWords({ name, repeatable }: FlagDefinition, value: unknown): string[] {
+  if (value === undefined) return [];
+  if (value === true) return [`--${name}`];
+  if (!Array.isArray(value)) return [`--${name}=${value}`];
+  return repeatable === true ? value.map((item) => `--${name}=${item}`) : [`--${name}=${value.join(',')}`];
+}
+
+/** What slip-launch prints about the task. @throws SlipError with the code and the words of slip-launch */
+function dryRun({ task, launch, cwd, program }: TaskRequest, taskFlags: readonly string[]): Promise<string> {
+  const sizes = [`--nnodes=${launch.numNodes}`, `--nproc=${launch.nprocPerNode}`];
+  const args = [path.join(program.bin, 'slip-launch.js'), '--dry-run', ...sizes, task, ...taskFlags];
+  return new Promise((resolve, reject) => {
+    const child = spawn(program.node, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk) => (stdout += chunk));
+    child.stderr.on('data', (chunk) => (stderr += chunk));
+    child.once('error', reject);
+    child.once('close', (exitCode) => {
+      if (exitCode === 0) return resolve(stdout.trimEnd());
+      const known = (Object.keys(ERROR_CODES) as ErrorCode[]).find((code) => ERROR_CODES[code] === exitCode);
+      const said = stderr.trim().split('\n').at(-1) ?? '';
+      reject(new SlipError(known ?? 'internal', said.replace(/^slip-launch: (\[[\w-]+\] )?/, '')));
+    });
+  });
 }

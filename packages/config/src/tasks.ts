@@ -15,6 +15,11 @@ const TASKS = { pretrain: PRETRAIN, linear: LINEAR, finetune: FINETUNE } satisfi
   TrainingTask<never>
 >;
 
+/** Whether it is one of these: with recipes, checkpoints, and a configuration that `resolveTask` gives. */
+export function isTrainingTask(name: string): name is TaskName {
+  return Object.hasOwn(TASKS, name);
+}
+
 /** @param task as a configuration has it: absent for pre-training */
 export function flagsOf(task: TrainingConfig['task']): readonly FlagDefinition[] {
   return TASKS[task ?? 'pretrain'].flags;

@@ -16,6 +16,7 @@ import { chooseVersion, versionNumber, versionsOf } from './api-version.js';
 import { type ConnectionOptions, connect } from './connection.js';
 import { errorOf, readProblems, SlurmError, type SlurmProblem } from './errors.js';
 import type { paths } from './gen/v0.0.38.js';
+import type { paths as paths42 } from './gen/v0.0.42.js';
 import { changeBody, type JobChange, type JobSubmission, submissionBody } from './submission.js';
 
 export interface SlurmClientOptions extends ConnectionOptions {
@@ -27,6 +28,12 @@ export interface SubmittedJob {
   readonly id: number;
   /** What Slurm found worth saying about a job that it has accepted, such as being held. */
   readonly remarks: readonly SlurmProblem[];
+}
+
+/** The paths of the versions whose types were generated from a live server. */
+export interface ApiPaths {
+  'v0.0.38': paths;
+  'v0.0.42': paths42;
 }
 
 /** All methods reject with `SlurmError`. */
@@ -53,8 +60,8 @@ export interface SlurmClient {
   node(name: string): Promise<Node>;
   partitions(): Promise<Partition[]>;
   partition(name: string): Promise<Partition>;
-  /** The API itself, with its own types (those of v0.0.38), for what is not covered here. */
-  raw(): Promise<Client<paths>>;
+  /** The API itself with its own types, for what is not covered here. Rejects when another version is spoken. */
+  raw<V extends keyof ApiPaths>(version: V): Promise<Client<ApiPaths[V]>>;
   close(): Promise<void>;
 }
 
@@ -76,15 +83,20 @@ export function createSlurmClient(options: SlurmClientOptions): SlurmClient {
     const description = await readAnswer('GET the description', response);
     return chooseVersion(versionsOf(Object.keys(isAnswer(description.paths) ? description.paths : {})));
   };
-  const raw = async (): Promise<Client<paths>> =>
-    createOpenApiClient<paths>({
+  const open = async <P extends object>(): Promise<Client<P>> =>
+    createOpenApiClient<P>({
       baseUrl: `${connection.origin}/slurm/${await apiVersion()}`,
       fetch: (request) => connection.fetch(request),
     });
+  const raw = async <V extends keyof ApiPaths>(wanted: V): Promise<Client<ApiPaths[V]>> => {
+    const spoken = await apiVersion();
+    if (spoken === wanted) return open<ApiPaths[V]>();
+    throw new SlurmError('unsupported-version', `raw ${wanted}: this client speaks ${spoken} with the server`);
+  };
 
   /** The answer without Slurm's errors, which are thrown. */
   const ask = async (asked: string, isQuery: boolean, call: (api: Client<paths>) => Reply): Promise<Answer> => {
-    const { response, data, error } = await call(await raw());
+    const { response, data, error } = await call(await open<paths>());
     const answer = data ?? error;
     const problems = readProblems(isAnswer(answer) ? answer.errors : undefined);
     if (response.status >= 400 || (problems.length > 0 && isQuery))
@@ -104,6 +116,8 @@ export function createSlurmClient(options: SlurmClientOptions): SlurmClient {
   const partitionsOf = (answer: Answer) => readList(answer.partitions).map(readPartition);
   const remove = async (id: number, signal?: string): Promise<void> => {
     const asked = signal === undefined ? `cancel job ${id}` : `signal ${signal} to job ${id}`;
+    // Later versions say that all is well about a job that they have never heard of.
+    if (versionNumber(await apiVersion()) >= 39) await jobElements(id);
     const parameters = { params: { path: { job_id: id }, query: signal === undefined ? {} : { signal } } } as never;
     await ask(asked, true, (api) => api.DELETE('/job/{job_id}', parameters));
   };
@@ -146,7 +160,7 @@ export function createSlurmClient(options: SlurmClientOptions): SlurmClient {
       const asked = `GET partition ${name}`;
       return one(
         asked,
-        ask(asked, true, (api) => api.GET('/partition/{partition_name}', parameters)).then(partitionsOf),
+        ask(asked, true, (api) => api.GET('/partition/{partition_name}', parameters)).then(partitionsOf, orUnknown),
       );
     },
     raw,
@@ -160,6 +174,13 @@ type Reply = Promise<{ response: Response; data?: unknown; error?: unknown }>;
 function unlessHeld(error: unknown): void {
   const { problems = [] } = error as SlurmError;
   if (problems.length === 0 || problems.some(({ number }) => number !== 2042)) throw error;
+}
+
+/** Slurm 24.11 calls the query of a partition that it does not know empty. */
+function orUnknown(error: SlurmError): never {
+  const { message, problems, status } = error;
+  if (!problems.some(({ number }) => number === 9000)) throw error;
+  throw new SlurmError('not-found', message, { problems, status, cause: error });
 }
 
 function releaseOf(answer: Answer): string {

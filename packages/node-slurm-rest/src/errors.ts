@@ -49,9 +49,11 @@ export class SlurmError extends Error {
   }
 }
 
-/** Numbers seen on a live Slurm 22.05. */
+/** Numbers seen on live Slurms 22.05 and 24.11. */
 const NOT_FOUND = [2000, 2017, 2018];
-const PARSING = [2127, 9001, 9003];
+const PARSING = [22, 2127, 9000, 9001, 9003];
+/** A token that slurmctld refuses; 22.05 has no number for it. */
+const LOGIN = [1007];
 /** -1: slurmctld did not answer a query. 5005: it answered a submission with nothing. */
 const CONTROLLER = [-1, 1800, 1801, 1802, 5005];
 
@@ -94,11 +96,15 @@ const ADVICE: Partial<Record<SlurmErrorCode, string>> = {
 };
 
 function codeOf(status: number, problems: readonly SlurmProblem[], isQuery: boolean): SlurmErrorCode {
-  if (status === 401 || status === 403) return 'unauthorized';
   const numbers = problems.flatMap(({ number }) => number ?? []);
+  if (status === 401 || status === 403 || numbers.some((number) => LOGIN.includes(number))) return 'unauthorized';
   if (numbers.some((number) => CONTROLLER.includes(number))) return 'controller-unavailable';
   if (isQuery && numbers.some((number) => NOT_FOUND.includes(number))) return 'not-found';
-  if (numbers.some((number) => PARSING.includes(number))) return 'invalid-request';
+  // A source such as #/signal/ points into the request.
+  if (numbers.some((number) => PARSING.includes(number)) || problems.some(({ source }) => source.startsWith('#/')))
+    return 'invalid-request';
+  // 24.11 on a node that it does not know: status 200, number 0, "No error".
+  if (isQuery && status === 200 && numbers.includes(0)) return 'not-found';
   if (status === 400) return 'invalid-request';
   if (status === 404) return 'not-found';
   return problems.length > 0 ? 'rejected' : 'bad-answer';

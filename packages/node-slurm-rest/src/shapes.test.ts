@@ -1,5 +1,5 @@
 // Version choice, the shapes of answers over the versions, request bodies and errors: everything that needs no server.
-// Answers of v0.0.38 are as a live server gave them; those of later versions are as Slurm's documents have them.
+// Answers and bodies of v0.0.38 and v0.0.40 to v0.0.42 are as live servers have them; v0.0.39 is from Slurm's documents.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { readJob } from './answers/job.js';
@@ -157,17 +157,33 @@ test('a submission in the words of each version', () => {
       environment: ['PATH=/bin'],
       tres_per_node: 'gres/gpu:4',
       kill_warning_signal: 'USR2',
-      kill_warning_delay: 60,
+      kill_warning_delay: { set: true, infinite: false, number: 60 },
       open_mode: ['APPEND'],
       requeue: false,
       shared: ['none'],
       nice: 5,
     },
   });
+  const limits = { ...JOB, timeLimitMinutes: 5, memoryPerNodeMb: 100, killOnInvalidDependency: true };
+  const { time_limit, memory_per_node, kill_on_invalid_dependency, flags } = submissionBody(limits, 'v0.0.42')
+    .job as Record<string, unknown>;
+  assert.deepEqual(time_limit, { set: true, infinite: false, number: 5 });
+  assert.deepEqual(memory_per_node, { set: true, infinite: false, number: 100 });
+  assert.deepEqual([kill_on_invalid_dependency, flags], [undefined, ['KILL_INVALID_DEPENDENCY']]);
+  const old = submissionBody(limits, 'v0.0.38').job as Record<string, unknown>;
+  assert.deepEqual([old.time_limit, old.memory_per_node, old.kill_on_invalid_dependency], [5, 100, true]);
+  assert.throws(() => submissionBody({ ...JOB, environment: {} }, 'v0.0.42'), {
+    code: 'invalid-request',
+    message: /environment: Slurm wants at least one variable/,
+  });
   assert.equal((submissionBody(JOB, 'v0.0.39').job as Record<string, unknown>).tres_per_node, 'gres:gpu:4');
   const toBatch = { ...JOB, signal: { name: 'USR2', secondsBefore: 60, toBatchScript: true } };
   assert.throws(() => submissionBody(toBatch, 'v0.0.38'), { code: 'unsupported-version' });
   assert.deepEqual(changeBody({ priority: 5, hold: false }, 'v0.0.38'), { priority: '5', hold: false });
+  assert.deepEqual(changeBody({ priority: 5, timeLimitMinutes: 7 }, 'v0.0.40'), {
+    priority: { set: true, infinite: false, number: 5 },
+    time_limit: { set: true, infinite: false, number: 7 },
+  });
 });
 
 test("Slurm's errors keep their numbers and words, and get a code that programs can act on", () => {
@@ -188,6 +204,15 @@ test("Slurm's errors keep their numbers and words, and get a code that programs 
   assert.equal(code(partition, false), 'rejected');
   assert.equal(code(key, false, 400), 'invalid-request');
   assert.equal(code([], false, 401), 'unauthorized');
+  // As Slurm 24.11 answers.
+  const none = [{ description: 'Failure to query node x', error_number: 0, error: 'No error', source: '_dump_nodes' }];
+  assert.equal(code(none, true, 200), 'not-found');
+  assert.equal(code([{ error_number: 9000, error: 'Query empty' }], true, 422), 'invalid-request');
+  assert.equal(code([{ error_number: 1007, error: 'Protocol authentication error' }], true, 511), 'unauthorized');
+  assert.equal(
+    code([{ description: 'Unknown signal (null)', error_number: 0, source: '#/signal/' }], true, 200),
+    'invalid-request',
+  );
   const error = errorOf('submit', 500, readProblems(partition), false);
   assert.equal(error.message, 'submit: Invalid partition name specified (2000)');
   assert.deepEqual(error.problems, [{ number: 2000, message: 'Invalid partition name specified', source: '' }]);

@@ -40,8 +40,8 @@ trap 'interrupted=1' TERM USR2
 
 # One agent per node. The one of the first node hosts the coordinator, on a free port that it writes into the run folder.
 mkdir -p "$run/slurm/rendezvous"
-srun --export=ALL --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=64 --kill-on-bad-exit=0 \
-  bash -c 'exec "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "${@:2}"' \
+srun --export=ALL --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=64 --kill-on-bad-exit=0 --container-image='my image.sqsh' --mpi=none \
+  bash -c 'exec apptainer exec --bind '\''/shared data'\'' slip.sif "$0" "$1" --node-rank "$SLURM_PROCID" --master-addr "$SLURM_LAUNCH_NODE_IPADDR" "${@:2}"' \
   "$node" "$slip/slip-launch.js" \
   --nnodes=2 \
   --nproc=4 \

@@ -62,7 +62,9 @@ export async function startCluster(context: TestContext, ...options: string[]): 
     return stdout.trim();
   };
   const jobField = async (jobId: number | string, field: string): Promise<string> => {
-    const text = await slurm('scontrol', '-o', 'show', 'job', String(jobId));
+    const ask = () => slurm('scontrol', '-o', 'show', 'job', String(jobId));
+    // On a machine that is too busy, a client gives up before the controller has answered.
+    const text = await ask().catch((error) => (/timed out/.test(String(error)) ? ask() : Promise.reject(error)));
     return new RegExp(`(?:^|\\s)${field}=(\\S*)`).exec(text)?.[1] ?? '';
   };
   return {
@@ -88,7 +90,12 @@ export async function startCluster(context: TestContext, ...options: string[]): 
 
 function readEnvironment(folder: string): Record<string, string> {
   const lines = readFileSync(path.join(folder, 'env.sh'), 'utf8').trim().split('\n');
-  return Object.fromEntries(lines.map((line) => /^export (\w+)=(.*)$/.exec(line)!.slice(1, 3)));
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^export (\w+)=(.*)$/.exec(line)!;
+      return [name, value!.replace('$PATH', process.env.PATH ?? '')];
+    }),
+  );
 }
 
 /** Living processes whose environment has all these entries, by id. */

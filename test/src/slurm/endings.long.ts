@@ -29,7 +29,7 @@ test('what a restart cannot mend does not come back, and limits hold', {
 
   await context.test('a bad flag, in a script that was changed by hand', async () => {
     const job = await submit('by-hand', '--max-steps', '1');
-    await cluster.untilState(job.jobId, ['COMPLETED'], 60);
+    await cluster.untilState(job.jobId, ['COMPLETED'], 300);
     const script = path.join(job.runFolder, 'changed.sh');
     const written = readFileSync(path.join(job.runFolder, 'slurm', `job-${job.jobId}.sh`), 'utf8');
     writeFileSync(script, written.replace('--epochs=200', '--epohcs=200'));
@@ -57,7 +57,7 @@ async function failsFor(
   exitCode?: string,
   restarts = '0',
 ): Promise<void> {
-  const state = await cluster.untilState(job.jobId, ['FAILED', 'COMPLETED', 'CANCELLED'], 90);
+  const state = await cluster.untilState(job.jobId, ['FAILED', 'COMPLETED', 'CANCELLED'], 300);
   assert.deepEqual([state, await cluster.jobField(job.jobId, 'Restarts')], ['FAILED', restarts], jobOutput(job));
   if (exitCode !== undefined) assert.equal(await cluster.jobField(job.jobId, 'ExitCode'), exitCode);
   const last = eventsOf(job.runFolder).at(-1)!;

@@ -17,7 +17,7 @@ test('without Slurm there is a dry run, and one line about what is missing', (co
       encoding: 'utf8',
       cwd: folder,
       env: { PATH: folder, HOME: folder, USER: 'ann' },
-      timeout: 20_000,
+      timeout: 120_000,
     });
   const dry = slipSubmit('--recipe', 'slip_vitb16', '--dry-run');
   assert.equal(dry.status, 0, dry.stderr);
@@ -40,5 +40,14 @@ test('without Slurm there is a dry run, and one line about what is missing', (co
   assert.equal(help.status, 0, help.stderr);
   for (const flag of ['--ngpus', '--job-dir', '--use-volta32', '--signal-lead', '--model', '--max-restarts'])
     assert.ok(help.stdout.includes(flag), `${flag} on the help page`);
+  const version = slipSubmit('--version');
+  assert.deepEqual([version.status, /^slip-submit \d+\.\d+\.\d+\n$/.test(version.stdout)], [0, true]);
+  const status = slipSubmit('status', '--help');
+  assert.match(status.stdout, /^slip-submit status RUN\n[\s\S]*--rest-url/);
+  const bench = slipSubmit('bench-comm', '--nodes', '2', '--sizes', '1K:1M', '--dry-run');
+  assert.equal(bench.status, 0, bench.stderr);
+  assert.match(bench.stdout, /^# bench-comm: all-reduce, 11 sizes from 1024 to 1048576 bytes/m);
+  const wrong = slipSubmit('bench-comm', '--op', 'sum', '--dry-run');
+  assert.deepEqual([wrong.status, /^slip-submit: \[config\] --op is "sum"; one of /.test(wrong.stderr)], [2, true]);
   assert.deepEqual(readdirSync(folder), [], 'nothing is left behind');
 });
