@@ -123,6 +123,8 @@ async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<num
   if (flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
   return withFolder(task, config.outputDir, async (folder) => {
     await bringPretrained(request, config.resume, folder);
+    const { checkModel } = await import('./check-model.js');
+    await checkModel(config, request.environment);
     await writeUse(folder, config, hash);
     return launchTask(request, folder, hash, () => writeUse(folder, config, hash));
   });
