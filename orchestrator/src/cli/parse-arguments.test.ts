@@ -86,3 +86,9 @@ test("the environment gives defaults under torchrun's names", () => {
     message: /PET_NODE_RANK needs a number/,
   });
 });
+
+test('a task may take words of its own', () => {
+  const image: FlagDefinition = { name: 'image', type: 'array', repeatable: true, positional: true, description: '' };
+  const parsed = parseArguments('predict a.jpg --lr 1 b.jpg --image c.jpg'.split(' '), [...flags, image], ['predict']);
+  assert.deepEqual(parsed, { task: 'predict', flags: { image: ['c.jpg', 'a.jpg', 'b.jpg'], lr: 1 } });
+});

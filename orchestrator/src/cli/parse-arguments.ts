@@ -53,8 +53,13 @@ export function parseArguments(
       flags[flag.name] = isPlainNumber(flag) ? readNumber(shown, value) : value;
     }
   }
-  if (words.length > 1) throw new SlipError('config', `unexpected argument "${words[1]}" after the task "${words[0]}"`);
-  return { ...(words[0] === undefined ? {} : { task: words[0] }), flags };
+  const [task, ...more] = words;
+  const positional = definitions.find((flag) => flag.positional === true);
+  if (more.length > 0 && positional === undefined)
+    throw new SlipError('config', `unexpected argument "${more[0]}" after the task "${task}"`);
+  if (more.length > 0)
+    flags[positional!.name] = [...((flags[positional!.name] as string[] | undefined) ?? []), ...more];
+  return { ...(task === undefined ? {} : { task }), flags };
 }
 
 /** Defaults from the environment, as torchrun has them: `PET_NPROC_PER_NODE` for `--nproc-per-node`. */

@@ -3,10 +3,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TaskName } from '@slip/config';
+import type { TaskName, UseConfig } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
-import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS, ZEROSHOT_FLAGS } from '@slip/config/flags';
+import {
+  FINETUNE_FLAGS,
+  isUseTask,
+  LINEAR_FLAGS,
+  PRETRAIN_FLAGS,
+  USE_FLAGS,
+  type UseTaskName,
+} from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
@@ -19,7 +26,7 @@ const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
   linear: LINEAR_FLAGS,
   finetune: FINETUNE_FLAGS,
-  zeroshot: ZEROSHOT_FLAGS,
+  ...USE_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };
 const TASKS = Object.keys(TASK_FLAGS);
@@ -55,8 +62,8 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   for (const flag of legacy)
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
-  if (task === 'zeroshot') return launchZeroShot(request);
-  return task === 'bench-comm' ? launchBenchComm(request) : launchTraining(task as TaskName, request);
+  if (task === 'bench-comm') return launchBenchComm(request);
+  return isUseTask(task) ? launchUse(task, request) : launchTraining(task as TaskName, request);
 }
 
 interface LaunchRequest {
@@ -111,32 +118,43 @@ async function launchBenchComm(request: LaunchRequest): Promise<number> {
   const { resolveBenchComm, writeBenchComm } = await import('@slip/config');
   const { config, hash } = resolveBenchComm(pick(request.flags, BENCH_COMM_FLAGS));
   if (request.flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
-  const folder =
-    config.outputDir === '' ? mkdtempSync(path.join(os.tmpdir(), 'slip-bench-comm-')) : path.resolve(config.outputDir);
-  try {
+  return withFolder('bench-comm', config.outputDir, async (folder) => {
     await writeBenchComm(folder, config, hash);
-    return await launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
-  } finally {
-    if (config.outputDir === '') rmSync(folder, { recursive: true, force: true });
-  }
+    return launchTask(request, folder, hash, () => writeBenchComm(folder, config, hash));
+  });
 }
 
-async function launchZeroShot(request: LaunchRequest): Promise<number> {
-  const { flags, settings } = request;
-  const { resolveZeroShot, writeZeroShot } = await import('@slip/config');
-  const { config, hash } = await resolveZeroShot({
-    flags: pick(flags, ZEROSHOT_FLAGS),
+/** The tasks that use a model and train nothing. */
+async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<number> {
+  const { resolveUse, writeUse } = await import('@slip/config');
+  const { flags } = request;
+  const { config, hash } = await resolveUse(task, {
+    flags: pick(flags, TASK_FLAGS[task]),
     ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
     cwd: process.cwd(),
   });
-  if (flags['dry-run'] === true) {
-    const { describeZeroShot } = await import('./describe-task.js');
-    return print(await describeZeroShot(config));
+  if (flags['dry-run'] === true) return print(await describeUse(config));
+  return withFolder(task, config.outputDir, async (folder) => {
+    await bringPretrained(request, config.resume, folder);
+    await writeUse(folder, config, hash);
+    return launchTask(request, folder, hash, () => writeUse(folder, config, hash));
+  });
+}
+
+async function describeUse(config: UseConfig): Promise<string> {
+  if (config.task !== 'zeroshot') return `${JSON.stringify(config, null, 2)}\n`;
+  return (await import('./describe-task.js')).describeZeroShot(config);
+}
+
+/** @param outputDir empty for one that lasts as long as the work */
+async function withFolder(task: string, outputDir: string, work: (folder: string) => Promise<number>): Promise<number> {
+  if (outputDir !== '') return work(path.resolve(outputDir));
+  const folder = mkdtempSync(path.join(os.tmpdir(), `slip-${task}-`));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
-  const folder = path.resolve(config.outputDir);
-  await bringPretrained(request, config.resume, folder);
-  if (settings.nodeRank === 0) await writeZeroShot(config, hash);
-  return launchTask(request, folder, hash, () => writeZeroShot(config, hash));
 }
 
 /** @param writeConfig for nodes that do not see the folder of node 0 */
@@ -176,8 +194,8 @@ function findWorker(): string {
 const USAGE = `slip-launch [launch flags] [TASK] [task flags]
 
 Starts one worker per device on this node, and with --nnodes its part of several nodes. TASK is
-pretrain when not given; zeroshot evaluates a model on many sets, linear and finetune train a
-classifier on it, bench-comm measures the collectives. --help after a task lists its flags.
+pretrain when not given; linear and finetune train a classifier on a model; zeroshot, embed,
+retrieve, predict and recall use one; bench-comm measures the collectives. --help after a task lists its flags.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {
@@ -192,6 +210,10 @@ async function printHelp(task: string): Promise<number> {
       [
         'slip-launch --nproc 8 zeroshot --resume runs/b16/checkpoints/best --root /data/sets --datasets food101,pets',
         'zero-shot classification',
+      ],
+      [
+        'slip-launch predict dog.jpg --resume runs/b16/checkpoints/best --labels "a dog, a cat"',
+        'what is in a picture',
       ],
       ['slip-launch --nproc 8 bench-comm --sizes 1K:512M', 'how fast ranks talk, and whether they are right'],
       ['slip-launch --nnodes 2 --node-rank 0 --rdzv-endpoint node0:29500 --nproc 8', 'first of two machines'],

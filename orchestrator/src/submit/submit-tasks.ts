@@ -3,7 +3,7 @@
 import path from 'node:path';
 import type { AnyConfig, TaskName } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
-import { FINETUNE_FLAGS, type FlagDefinition, LINEAR_FLAGS, PRETRAIN_FLAGS, ZEROSHOT_FLAGS } from '@slip/config/flags';
+import { FINETUNE_FLAGS, type FlagDefinition, LINEAR_FLAGS, PRETRAIN_FLAGS, USE_FLAGS } from '@slip/config/flags';
 import { SlipError } from '@slip/core';
 import { CLI_FLAGS } from '../cli/common-flags.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
@@ -43,7 +43,7 @@ export const SUBMIT_TASKS: Readonly<Record<string, TaskDefinition>> = {
   pretrain: { flags: PRETRAIN_FLAGS, prepare: (request) => prepareTraining('pretrain', request) },
   linear: { flags: LINEAR_FLAGS, prepare: (request) => prepareTraining('linear', request) },
   finetune: { flags: FINETUNE_FLAGS, prepare: (request) => prepareTraining('finetune', request) },
-  zeroshot: { flags: ZEROSHOT_FLAGS, prepare: prepareZeroShot },
+  zeroshot: { flags: USE_FLAGS.zeroshot, prepare: prepareZeroShot },
   // Its table goes to the output of the job, whatever slip-submit itself prints.
   'bench-comm': { flags: BENCH_COMM_FLAGS.filter(({ name }) => name !== 'json'), prepare: prepareBenchComm },
 };
@@ -94,11 +94,12 @@ function filesOf(config: AnyConfig): SubmitTask['files'] {
 }
 
 async function prepareZeroShot({ flags, recipe, cwd }: TaskRequest): Promise<SubmitTask> {
-  const { commandLineFrom, resolveZeroShot } = await import('@slip/config');
-  const { config } = await resolveZeroShot({ flags, ...(recipe === undefined ? {} : { recipe }), cwd });
+  const { commandLineFrom, resolveUse } = await import('@slip/config');
+  const { config } = await resolveUse('zeroshot', { flags, ...(recipe === undefined ? {} : { recipe }), cwd });
+  if (config.task !== 'zeroshot') throw new SlipError('internal', `zeroshot was resolved as ${config.task}`);
   const { catalog, root, labels, templates, resume, outputDir } = config;
   return {
-    taskFlags: commandLineFrom(ZEROSHOT_FLAGS, config),
+    taskFlags: commandLineFrom(USE_FLAGS.zeroshot, config),
     ...(flags['output-dir'] === undefined ? {} : { runFolder: path.resolve(cwd, outputDir) }),
     files: Object.entries({ catalog, root, labels, templates, ...(resume.includes('/') ? { resume } : {}) }),
     // What is done is written after each set.

@@ -24,6 +24,8 @@ export interface FlagDefinition {
   readonly texts?: boolean;
   /** Arrays: may be given several times, which adds up. */
   readonly repeatable?: boolean;
+  /** Repeatable arrays: words after the task are values too. */
+  readonly positional?: boolean;
   /** May change between attempts of one run: not part of its identity. */
   readonly mayChange?: boolean;
   readonly hidden?: boolean;

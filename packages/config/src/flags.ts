@@ -1,14 +1,14 @@
 // The one table of pre-training flags: names, defaults, ranges, help. Recipe keys, the run configuration and the help page
 // all come from it. Pure and light, so that `--help` is quick.
 import { DATASET_FORMATS } from '@slip/data/formats';
+import { PROMPT_FLAGS } from './catalog-flags.js';
 import { count, define, type FlagDefinition, group, real, size, text, toggle } from './flag-definition.js';
 import { COMPUTE_FLAGS, RUN_FLAGS } from './run-flags.js';
-import { PROMPT_FLAGS } from './zeroshot-flags.js';
 
 export { FINETUNE_FLAGS } from './finetune-flags.js';
 export { configKey, type FlagDefinition } from './flag-definition.js';
 export { LINEAR_FLAGS } from './linear-flags.js';
-export { ZEROSHOT_FLAGS } from './zeroshot-flags.js';
+export { isUseTask, USE_FLAGS, type UseTaskName } from './use-flags.js';
 
 export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Data', [

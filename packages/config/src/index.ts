@@ -26,5 +26,15 @@ export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js'
 export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
 export { type AnyConfig, resolveTask } from './tasks.js';
 export type { TaskName, TrainingConfig } from './training-config.js';
+export {
+  type EmbedConfig,
+  type PredictConfig,
+  type RecallConfig,
+  type RetrieveConfig,
+  readUse,
+  resolveUse,
+  type UseConfig,
+  writeUse,
+  type ZeroShotConfig,
+} from './use-config.js';
 export { checkValue } from './values.js';
-export { readZeroShot, resolveZeroShot, writeZeroShot, type ZeroShotConfig } from './zeroshot-config.js';

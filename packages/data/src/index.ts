@@ -8,12 +8,15 @@ export {
   type Sample,
 } from './datasets/captioned-dataset.js';
 export { DATASET_FORMATS, type DatasetFormat, datasetFormat } from './datasets/formats.js';
+export { listImageFiles } from './datasets/image-files.js';
 export {
   type LabelledDataset,
   type LabelledLocation,
   type LabelledSample,
   openLabelled,
 } from './datasets/labelled-dataset.js';
+export { type FloatMatrix, readNpyMatrix, writeNpyMatrix } from './datasets/npy-matrix.js';
+export { type CaptionedImages, readCaptionedImages } from './datasets/sets/coco-retrieval.js';
 export {
   type CatalogPlace,
   catalogNames,
@@ -29,6 +32,7 @@ export { captionsOf, type PromptFiles, type Prompts, readPrompts } from './downs
 export { DOWNSTREAM_SETS, type DownstreamSet, downstreamSet, type Metric } from './downstream/sets.js';
 export { decodeImage } from './images/decode-image.js';
 export { fileImage, type ImageSource } from './images/image-source.js';
+export { thumbnail } from './images/thumbnail.js';
 export type { View } from './loader/batch-maker.js';
 export {
   createEvalLoader,

@@ -175,7 +175,10 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
 }
 
 /** Cores divided among the workers of this node, unless `--threads` says otherwise. */
-function threadsPerWorker(config: TrainingConfig, { localWorldSize, numCpus }: WorkerEnvironment): number {
+export function threadsPerWorker(
+  config: Pick<TrainingConfig, 'threads'>,
+  { localWorldSize, numCpus }: WorkerEnvironment,
+): number {
   if (config.threads > 0) return config.threads;
   return Math.max(1, numCpus ?? Math.floor(os.availableParallelism() / localWorldSize));
 }

@@ -1,4 +1,4 @@
-// The header of a .npy file, versions 1 to 3: element type, shape, and where the data begin.
+// The header of a .npy file: element type, shape, and where the data begin. Versions 1 to 3 are read.
 import { type FileHandle, open } from 'node:fs/promises';
 import { SlipError } from '@slip/core';
 
@@ -51,6 +51,20 @@ async function parseHeader(file: string, handle: FileHandle): Promise<NpyHeader>
   const sizes = shape.split(',').flatMap((size) => (size.trim() === '' ? [] : [Number.parseInt(size, 10)]));
   if (!sizes.every((size) => Number.isSafeInteger(size))) throw wrong(file, `has the shape (${shape})`);
   return { descr, shape: sizes, fortranOrder: fortran === 'True', dataOffset: headerOffset + length };
+}
+
+/** Of the headers that are written here. */
+export const NPY_HEADER_BYTES = 128;
+
+/** Version 1, row-major. */
+export function encodeNpyHeader(descr: string, shape: readonly number[]): Buffer {
+  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const header = Buffer.alloc(NPY_HEADER_BYTES, ' ');
+  header.write('\x93NUMPY\x01\0', 0, 'latin1');
+  header.writeUInt16LE(NPY_HEADER_BYTES - 10, 8);
+  header.write(`{'descr': '${descr}', 'fortran_order': False, 'shape': (${sizes}), }`, 10, 'latin1');
+  header.write('\n', NPY_HEADER_BYTES - 1);
+  return header;
 }
 
 function wrong(file: string, what: string): SlipError {

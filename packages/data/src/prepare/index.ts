@@ -8,3 +8,9 @@ export { type MakeConceptualSummary, makeConceptual } from './make-conceptual.js
 export { cleanYfccText, makeYfcc15m } from './make-yfcc15m.js';
 export { type PackSummary, packDataset } from './pack-dataset.js';
 export { type VerifySummary, verifyDataset } from './verify-dataset.js';
+export { BINARY_ARCHIVES, type BinaryArchives, unpackBinaries } from './downstream/binary-archives.js';
+export { refuseExisting, sortPictures } from './downstream/classified-pictures.js';
+export { LIST_SOURCES, readListSource, writeLists } from './downstream/npy-lists.js';
+export { classifiedByLists, OFFICIAL_LISTS } from './downstream/official-lists.js';
+export { renameClassFolders } from './downstream/rename-folders.js';
+export { type VerifiedSplit, verifyLabelled } from './downstream/verify-labelled.js';
