@@ -8,7 +8,7 @@ import { SlipError, writeFileAtomic } from '@slip/core';
 import { runProgram } from '../cli/run-program.js';
 import { studyPage, studyPlot } from './study-page.js';
 import { type StudyStep, studyChains } from './study-plan.js';
-import { readResults, resultOf, type StudyResults, writeResults } from './study-results.js';
+import { figuresOf, readResults, type StudyResults, writeDone } from './study-results.js';
 
 const HELP = `usage: npm run emoji-study -- [options] [-- flags of slip-launch for every run]
 
@@ -88,6 +88,8 @@ async function study(settings: StudySettings, argv: readonly string[]): Promise<
   await mkdir(path.join(folder, 'logs'), { recursive: true });
   let results = await readResults(folder, steps);
   let failed = 0;
+  // One after another: each reads the file before it writes it.
+  let noting = Promise.resolve();
   const command = ['npm run emoji-study', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' ');
   const write = () => writePage(settings, steps, results, command);
 
@@ -95,18 +97,18 @@ async function study(settings: StudySettings, argv: readonly string[]): Promise<
     for (const step of chain) {
       if (results[step.key] !== undefined) continue;
       if (failed !== 0) return;
-      const ended = await runStep(folder, step);
-      if (typeof ended === 'number') {
-        failed ||= ended;
+      const code = await runStep(folder, step);
+      if (code !== 0) {
+        failed ||= code;
         return;
       }
-      results = { ...results, [step.key]: ended };
-      await writeResults(folder, results);
-      const accuracy = ended.acc1 === undefined ? '' : `top-1 ${ended.acc1.toFixed(1)} %, `;
+      const figures = await figuresOf(step);
+      results = { ...results, [step.key]: figures };
+      noting = noting.then(() => writeDone(folder, step));
+      await noting;
+      const accuracy = figures.acc1 === undefined ? '' : `top-1 ${figures.acc1.toFixed(1)} %; `;
       const done = steps.filter(({ key }) => results[key] !== undefined).length;
-      process.stdout.write(
-        `${step.key}: ${accuracy}${(ended.seconds / 60).toFixed(1)} min; ${done} of ${steps.length} done\n`,
-      );
+      process.stdout.write(`${step.key}: ${accuracy}${done} of ${steps.length} done\n`);
     }
   };
   const waiting = [...chains];
@@ -120,14 +122,12 @@ async function study(settings: StudySettings, argv: readonly string[]): Promise<
   return failed;
 }
 
-/** @returns the exit code instead, where the run did not end well */
-async function runStep(folder: string, step: StudyStep) {
+/** @returns its exit code; what it says is in its log */
+async function runStep(folder: string, step: StudyStep): Promise<number> {
   const log = path.join(folder, 'logs', `${step.key}.log`);
-  const begin = performance.now();
   const handle = await open(log, 'a');
   const code = await runProgram('slip-launch', step.args, handle.fd).finally(() => handle.close());
-  if (code === 0) return resultOf(step, (performance.now() - begin) / 1000);
-  if (code !== 75) process.stderr.write(`${step.key} ended with exit code ${code}; see ${log}\n`);
+  if (code !== 0 && code !== 75) process.stderr.write(`${step.key} ended with exit code ${code}; see ${log}\n`);
   return code;
 }
 

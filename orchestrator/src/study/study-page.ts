@@ -62,15 +62,15 @@ export function studyPage(steps: readonly StudyStep[], results: StudyResults, fa
     '',
     'Every run:',
     '',
-    '| run | top-1 | top-5 | minutes |',
+    '| run | top-1 | top-5 | ms a step |',
     '|---|---|---|---|',
     ...steps.map(({ key }) => {
-      const { acc1, acc5, seconds } = results[key] ?? {};
-      const minutes = seconds === undefined ? 'not done' : (seconds / 60).toFixed(1);
-      return `| ${key} | ${acc1?.toFixed(1) ?? '-'} | ${acc5?.toFixed(1) ?? '-'} | ${minutes} |`;
+      const { acc1, acc5, stepMs } = results[key] ?? {};
+      const shown = [acc1?.toFixed(1), acc5?.toFixed(1), results[key] === undefined ? 'not done' : stepMs?.toFixed(0)];
+      return `| ${key} | ${shown.map((value) => value ?? '-').join(' | ')} |`;
     }),
     '',
-    'Minutes are by the clock, start included, with other runs and other programs on the same cores.',
+    'Milliseconds are medians, with other runs and other programs on the same cores.',
     '',
   ].join('\n');
 }

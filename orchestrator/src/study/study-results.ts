@@ -1,66 +1,97 @@
-// What the steps of the emoji study came to: read from their run folders, kept in one file so that a study that is stopped goes on.
+// Which steps of the emoji study are done, kept in one file so that a study that is stopped goes on; and what they came to, read from
+// their run folders.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import type { StudyStep } from './study-plan.js';
 
-export interface StepResult {
-  /** Arguments of slip-launch; others make another study. */
-  readonly command: string;
-  readonly seconds: number;
-  /** Percent of the held-out pictures. */
+export interface StepFigures {
+  /** Percent of the held-out pictures; a pre-training of SimCLR has none. */
   readonly acc1?: number;
   readonly acc5?: number;
+  /** Median over the steps of a training; a probe on features has none. */
+  readonly stepMs?: number;
 }
-export type StudyResults = Readonly<Record<string, StepResult>>;
+/** By key of the step, those that are done. */
+export type StudyResults = Readonly<Record<string, StepFigures>>;
 
 const FILE = 'study.json';
 
-/** @throws SlipError `config` where the folder holds another study */
+/** @throws SlipError `config` where the folder holds another study, `data` where a run folder lacks its figures */
 export async function readResults(folder: string, steps: readonly StudyStep[]): Promise<StudyResults> {
-  const file = path.join(folder, FILE);
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch {
-    return {};
-  }
-  const results = JSON.parse(text) as StudyResults;
+  const commands = await readCommands(folder);
+  const results: Record<string, StepFigures> = {};
   for (const step of steps) {
-    const found = results[step.key]?.command;
-    if (found !== undefined && found !== commandOf(step)) {
+    const found = commands[step.key];
+    if (found === undefined) continue;
+    if (found !== commandOf(step)) {
       throw new SlipError(
         'config',
-        `${file} has ${step.key} from "${found}", not from "${commandOf(step)}"; choose another --output-dir`,
+        `${path.join(folder, FILE)} has ${step.key} from "${found}", not from "${commandOf(step)}"; choose another --output-dir`,
       );
     }
+    results[step.key] = await figuresOf(step);
   }
   return results;
 }
 
-export async function writeResults(folder: string, results: StudyResults): Promise<void> {
-  await writeFileAtomic(path.join(folder, FILE), `${JSON.stringify(results, null, 1)}\n`);
+/** Notes that a step has ended well. */
+export async function writeDone(folder: string, step: StudyStep): Promise<void> {
+  const commands = { ...(await readCommands(folder)), [step.key]: commandOf(step) };
+  await writeFileAtomic(path.join(folder, FILE), `${JSON.stringify(commands, null, 1)}\n`);
 }
 
-/** Of a step that has ended. @throws SlipError `data` */
-export async function resultOf(step: StudyStep, seconds: number): Promise<StepResult> {
-  return { command: commandOf(step), seconds, ...(step.measure === undefined ? {} : await figuresOf(step)) };
+/** By key: arguments of slip-launch; others make another study. */
+async function readCommands(folder: string): Promise<Readonly<Record<string, string>>> {
+  const text = await readFile(path.join(folder, FILE), 'utf8').catch(() => '{}');
+  return JSON.parse(text);
 }
 
-/** Always those of the last weights: the best ones would be chosen by the pictures that are to be unseen. */
-async function figuresOf({ measure, folder }: StudyStep): Promise<{ acc1: number; acc5: number }> {
-  const file = path.join(
-    folder,
-    { 'zero-shot': 'evaluation.json', linear: 'probe.json', finetune: 'log.txt' }[measure!],
-  );
+/**
+ * Always those of the last weights: the best ones would be chosen by the pictures that are to be unseen.
+ * @throws SlipError `data` naming the file that lacks them
+ */
+export async function figuresOf(step: StudyStep): Promise<StepFigures> {
+  const stepMs = step.measure === 'linear' ? undefined : await medianStepMs(path.join(step.folder, 'metrics.jsonl'));
+  return { ...(await accuraciesOf(step)), ...(stepMs === undefined ? {} : { stepMs }) };
+}
+
+async function accuraciesOf({ measure, folder }: StudyStep): Promise<{ acc1?: number; acc5?: number }> {
+  switch (measure) {
+    case undefined:
+      return {};
+    case 'zero-shot':
+    case 'linear':
+      return read(path.join(folder, measure === 'linear' ? 'probe.json' : 'evaluation.json'), (text) => {
+        const { figures } = JSON.parse(text) as { figures: { acc1: unknown; acc5: unknown } };
+        return numbers(figures.acc1, figures.acc5);
+      });
+    case 'finetune':
+      return read(path.join(folder, 'log.txt'), (text) => {
+        const last = JSON.parse(text.trimEnd().split('\n').at(-1)!) as { test_acc1: unknown; test_acc5: unknown };
+        return numbers(last.test_acc1, last.test_acc5);
+      });
+    default:
+      return measure satisfies never;
+  }
+}
+
+function medianStepMs(file: string): Promise<number> {
+  return read(file, (text) => {
+    const records = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string; stepMs: number });
+    const times = records.flatMap(({ kind, stepMs }) => (kind === 'step' ? [stepMs] : [])).sort((a, b) => a - b);
+    const median = times[Math.floor(times.length / 2)];
+    if (median === undefined) throw new Error('no step is in it');
+    return median;
+  });
+}
+
+async function read<T>(file: string, parse: (text: string) => T): Promise<T> {
   try {
-    const text = await readFile(file, 'utf8');
-    if (measure === 'finetune') {
-      const last = JSON.parse(text.trimEnd().split('\n').at(-1)!) as { test_acc1: number; test_acc5: number };
-      return numbers(last.test_acc1, last.test_acc5);
-    }
-    const { figures } = JSON.parse(text) as { figures: { acc1: number; acc5: number } };
-    return numbers(figures.acc1, figures.acc5);
+    return parse(await readFile(file, 'utf8'));
   } catch (cause) {
     throw new SlipError('data', `${file} has no figures though the run ended: ${(cause as Error).message}`, { cause });
   }

@@ -7,14 +7,10 @@ import test from 'node:test';
 import { readSettings } from './emoji-study.js';
 import { spreadOf, studyPage, studyPlot } from './study-page.js';
 import { studyChains } from './study-plan.js';
-import { readResults, resultOf, type StepResult, writeResults } from './study-results.js';
+import { figuresOf, readResults, type StepFigures, writeDone } from './study-results.js';
 
 const steps = studyChains('runs/s', [0, 1], ['--max-steps', '2']).flat();
-const done = (acc1?: number): StepResult => ({
-  command: 'c',
-  seconds: 60,
-  ...(acc1 === undefined ? {} : { acc1, acc5: 50 }),
-});
+const done = (acc1: number): StepFigures => ({ acc1, acc5: 50, stepMs: 60 });
 
 test('every seed has a chain for each method, its probe and fine-tuning on its own weights', () => {
   assert.equal(steps.length, 18);
@@ -38,7 +34,7 @@ test('the page shows means and deviations of the seeds that are there, and says 
   assert.match(page, /Unfinished: 3 of 18/);
   assert.match(page, /\| SLIP \| 11\.5 ± 2\.1 \| - \| - \|/);
   assert.match(page, /\| CLIP \| - \| 7\.0 \(1 seed\) \| - \|/);
-  assert.match(page, /\| slip-seed1-pretrain \| 13\.0 \| 50\.0 \| 1\.0 \|/);
+  assert.match(page, /\| slip-seed1-pretrain \| 13\.0 \| 50\.0 \| 60 \|/);
   assert.match(page, /\| simclr-seed1-finetune \| - \| - \| not done \|/);
   const whole = Object.fromEntries(steps.map(({ key }) => [key, done(1)]));
   assert.doesNotMatch(studyPage(steps, whole, facts), /Unfinished/);
@@ -58,10 +54,13 @@ test('figures are read from the run folders; a folder of other settings is refus
     path.join(finetune.folder, 'log.txt'),
     '{"test_acc1":9,"test_acc5":9}\n{"test_acc1":4,"test_acc5":8}\n',
   );
-  assert.equal((await resultOf(pretrain, 1)).acc1, 3);
-  assert.equal((await resultOf(finetune, 1)).acc1, 4);
-  await assert.rejects(resultOf(linear, 1), { code: 'data', message: /probe\.json has no figures/ });
-  await writeResults(folder, { [pretrain.key]: await resultOf(pretrain, 1) });
+  const times = [5, 9, 7].map((stepMs) => JSON.stringify({ kind: 'step', stepMs })).join('\n');
+  for (const { folder: run } of [pretrain, finetune])
+    await writeFile(path.join(run, 'metrics.jsonl'), `{"kind":"epoch"}\n${times}\n`);
+  assert.deepEqual(await figuresOf(pretrain), { acc1: 3, acc5: 9, stepMs: 7 });
+  assert.equal((await figuresOf(finetune)).acc1, 4);
+  await assert.rejects(figuresOf(linear), { code: 'data', message: /probe\.json has no figures/ });
+  await writeDone(folder, pretrain);
   assert.equal(Object.keys(await readResults(folder, [pretrain])).length, 1);
   const [[other]] = studyChains(folder, [0], ['--epochs', '1']);
   await assert.rejects(readResults(folder, [other]), { code: 'config', message: /choose another --output-dir/ });

@@ -1,7 +1,7 @@
 // Recall of image-text retrieval: how often the right one is among the nearest K. Counts of a share of the pictures, so that shares add
 // up to the same figures on any number of ranks. Pure.
 import type { FloatMatrix } from '@slip/data';
-import { dot } from './probabilities.js';
+import { dot } from '../encode/cosines.js';
 
 export const RECALL_AT = [1, 5, 10] as const;
 

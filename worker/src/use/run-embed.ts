@@ -8,9 +8,10 @@ import type { EmbedConfig, RecallConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { listImageFiles } from '@slip/data';
 import { requireText } from '../encode/open-model.js';
+import { SlipModel } from '../encode/slip-model.js';
 import type { TaskPlace } from '../pretrain/run-training.js';
 import { type EmbeddingFacts, linesOf, readFacts, writeFacts, writeNames } from './embedding-folder.js';
-import { ModelEncoders, modelForUse, type UsedModel } from './model-for-use.js';
+import { modelForUse, type UsedModel } from './model-for-use.js';
 import { shareFeatures } from './shared-features.js';
 
 export interface UsePlace extends TaskPlace {
@@ -66,7 +67,7 @@ export async function embedInto(
   // Before a file is replaced, so that no rank reads it in between.
   await place.group.barrier();
   const { batchSize, truncate } = config;
-  const encoders = new ModelEncoders(model, { batchSize, truncate, threads: place.threads, unit: false });
+  const encoders = new SlipModel(model, { batchSize, truncate, threads: place.threads });
   const shared = { folder, width: facts.width, batchSize, group: place.group, stopRequested: place.stopRequested };
   const finishers: (() => Promise<void>)[] = [];
   try {
@@ -75,7 +76,7 @@ export async function embedInto(
       const finish = await shareFeatures({
         ...{ ...shared, name: 'image', total: images.files.length, key: facts.images!.key },
         encode: (first, end) =>
-          encoders.images(images.files.slice(first, end).map((file) => path.join(images.root, file))),
+          encoders.encodeImages(images.files.slice(first, end).map((file) => path.join(images.root, file))),
         told: progressOf('images', images.files.length, place),
       });
       finishers.push(finish, () => writeNames(folder, 'images', images.files));
@@ -83,7 +84,7 @@ export async function embedInto(
     if (texts !== undefined && earlier?.texts?.key !== facts.texts!.key) {
       const finish = await shareFeatures({
         ...{ ...shared, name: 'text', total: texts.length, key: facts.texts!.key },
-        encode: (first, end) => encoders.texts(texts.slice(first, end)),
+        encode: (first, end) => encoders.encodeTexts(texts.slice(first, end)),
         told: progressOf('texts', texts.length, place),
       });
       finishers.push(finish, () => writeNames(folder, 'texts', texts));

@@ -2,40 +2,31 @@
 import { readFile } from 'node:fs/promises';
 import type { PredictConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
-import { requireText } from '../encode/open-model.js';
+import { type LabelProbability, SlipModel } from '../encode/slip-model.js';
 import { linesOf } from './embedding-folder.js';
-import { ModelEncoders, modelForUse } from './model-for-use.js';
-import { probabilitiesOf } from './probabilities.js';
+import { modelForUse } from './model-for-use.js';
 import type { UsePlace } from './run-embed.js';
 
 /** Rank 0 does it, pictures in the order they were given. @param print results, on standard output */
 export async function runPredict(config: PredictConfig, place: UsePlace, print: (line: string) => void): Promise<void> {
   if (place.group.rank !== 0) return;
   const labels = await readLabels(config);
-  const model = await modelForUse(config.resume, config, place);
-  requireText(model, 'choosing among labels');
+  const opened = await modelForUse(config.resume, config, place);
   const { template, truncate, image: files, topK, json } = config;
-  const encoders = new ModelEncoders(model, { batchSize: 32, truncate, threads: place.threads, unit: true });
+  const model = new SlipModel(opened, { truncate, threads: place.threads });
   try {
-    const texts = await encoders.texts(labels.map((label) => template.replaceAll('{}', label)));
-    const images = await encoders.images(files);
-    const width = model.config.embedDim;
-    for (const [row, file] of files.entries()) {
-      const feature = images.subarray(row * width, (row + 1) * width);
-      const ranked = probabilitiesOf(feature, texts, model.logitScale!)
-        .map((probability, k) => ({ label: labels[k], probability }))
-        .sort((a, b) => b.probability - a.probability)
-        .slice(0, topK);
-      if (json) print(JSON.stringify({ image: file, labels: ranked }));
-      else for (const line of [file, ...ranked.map(lineOf)]) print(line);
+    for (const [row, all] of (await model.classify(files, labels, template)).entries()) {
+      const ranked = all.slice(0, topK);
+      if (json) print(JSON.stringify({ image: files[row], labels: ranked }));
+      else for (const line of [files[row], ...ranked.map(lineOf)]) print(line);
     }
     place.log.info(`predict * ${files.length} images, ${labels.length} labels, ${model.config.name}`);
   } finally {
-    await encoders.close();
+    await model.close();
   }
 }
 
-function lineOf({ label, probability }: { label: string; probability: number }): string {
+function lineOf({ label, probability }: LabelProbability): string {
   return `${(100 * probability).toFixed(1).padStart(7)} %  ${label}`;
 }
 

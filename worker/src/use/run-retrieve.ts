@@ -4,10 +4,11 @@ import path from 'node:path';
 import type { RetrieveConfig } from '@slip/config';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import type { FloatMatrix } from '@slip/data';
+import { nearestRows } from '../encode/cosines.js';
 import { unitRows } from '../encode/encoder.js';
+import { SlipModel } from '../encode/slip-model.js';
 import { type Embedded, type EmbeddingFacts, readEmbedded, readFacts } from './embedding-folder.js';
-import { ModelEncoders, modelForUse } from './model-for-use.js';
-import { nearestRows } from './probabilities.js';
+import { modelForUse } from './model-for-use.js';
 import { type Answer, retrievalPage } from './retrieval-page.js';
 import type { UsePlace } from './run-embed.js';
 
@@ -105,18 +106,21 @@ async function askedSearches(
   if (query.length > 0 && images === undefined)
     throw new SlipError('config', `--query looks for pictures, and ${embedded} has none; embed with --images`);
   const model = await modelForUse(config.resume || facts.model.path, config, place);
-  const width = model.config.text === undefined ? model.config.vision.width : model.config.embedDim;
+  const encoders = new SlipModel(model, { truncate, threads: place.threads });
+  const { width } = encoders;
   if (width !== facts.width) {
     throw new SlipError(
       'config',
       `--resume ${config.resume} has features of width ${width}, and ${embedded} was embedded with width ${facts.width}; give the same model`,
     );
   }
-  const encoders = new ModelEncoders(model, { batchSize: 32, truncate, threads: place.threads, unit: true });
-  const matrix = (values: Float32Array): FloatMatrix => ({ rows: values.length / width, width, values });
+  const matrix = (values: Float32Array): FloatMatrix => {
+    const rows = values.length / width;
+    return { rows, width, values: unitRows(values, rows) };
+  };
   try {
-    const vectors = query.length === 0 ? undefined : matrix(await encoders.texts(query));
-    const pictures = image.length === 0 ? undefined : matrix(await encoders.images(image));
+    const vectors = query.length === 0 ? undefined : matrix(await encoders.encodeTexts(query));
+    const pictures = image.length === 0 ? undefined : matrix(await encoders.encodeImages(image));
     const over = (of: Embedded) => ({ names: of.names, rows: of.features });
     return [
       ...(vectors === undefined ? [] : [{ kind: 'text-to-image' as const, queries: query, vectors, ...over(images!) }]),

@@ -12,7 +12,7 @@ import { type EmbedConfig, type PredictConfig, type RetrieveConfig, resolveUse, 
 import { silentLogger } from '@slip/core';
 import { readNpyMatrix } from '@slip/data';
 import { openWeights } from '@slip/weights';
-import { nearestRows } from './probabilities.js';
+import { nearestRows } from '../encode/cosines.js';
 import { countNearer, recallOf } from './recall.js';
 import { runEmbed, type UsePlace } from './run-embed.js';
 import { runPredict } from './run-predict.js';

@@ -1,4 +1,4 @@
-// From unit vectors to what a model thinks of the labels, and to the nearest of many rows. Pure.
+// From unit vectors to probabilities of labels, and to the nearest of many rows. Pure.
 import type { FloatMatrix } from '@slip/data';
 
 /** Softmax of the scaled cosines. @param feature a unit vector. @param labels unit vectors, [labels, width] */
