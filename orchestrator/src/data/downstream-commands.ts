@@ -22,7 +22,11 @@ export function withPrepare(page: Argv): Argv {
         .option('source', { type: 'string', description: "folder of the set's official archive, unpacked" })
         .option('copy', { type: 'boolean', default: false, description: 'copy pictures instead of linking to them' })
         .option('base', { type: 'string', description: 'another server with the published archives' })
-        .option('rename', { type: 'boolean', default: false, description: 'only give class folders the names that sort right' })
+        .option('rename', {
+          type: 'boolean',
+          default: false,
+          description: 'only give class folders the names that sort right',
+        })
         .epilogue('What each set needs is in docs/downstream-sets.md.'),
     async ({ set: name, root, source, copy, base, rename }) => {
       const set = wantSet(name);
@@ -100,7 +104,10 @@ export async function verifySet(name: string, { root, jobs }: VerifySetFlags): P
   const unseen = splits.find(({ seen, classes }) => seen < classes);
   if (bad > 0) throw new SlipError('data', `${thousands(bad)} pictures of ${name} cannot be read`);
   if (unseen !== undefined)
-    throw new SlipError('data', `${name}: only ${unseen.seen} of ${unseen.classes} classes have pictures in ${unseen.split}`);
+    throw new SlipError(
+      'data',
+      `${name}: only ${unseen.seen} of ${unseen.classes} classes have pictures in ${unseen.split}`,
+    );
 }
 
 /** Pictures that are looked at together. */

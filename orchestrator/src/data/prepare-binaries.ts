@@ -40,5 +40,8 @@ async function checkDigest(file: string, what: string, md5: string): Promise<voi
   await pipeline(createReadStream(file), hash);
   const found = hash.digest('hex');
   if (found === md5) return;
-  throw new SlipError('data', `${what} has the MD5 ${found}, published is ${md5}; remove it if it is there, and try again`);
+  throw new SlipError(
+    'data',
+    `${what} has the MD5 ${found}, published is ${md5}; remove it if it is there, and try again`,
+  );
 }

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -31,7 +40,7 @@ async function serve(t: TestContext, files: Readonly<Record<string, Buffer>>, br
       etag: '"one"',
       ...(begin > 0 ? { 'content-range': `bytes ${begin}-${whole.length - 1}/${whole.length}` } : {}),
     });
-    if (broken-- > 0) return response.write(whole.subarray(begin, begin + 2000), () => response.destroy());
+    if (broken-- > 0) return response.write(whole.subarray(begin, begin + 2000), () => response.socket?.end());
     return response.end(whole.subarray(begin));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -59,7 +68,10 @@ test('archives are downloaded, continued where a connection broke, checked and u
 
   const { mnist } = BINARY_ARCHIVES;
   const files = Object.fromEntries(
-    mnist.files.map(({ name }) => [name, gzipSync(readFileSync(path.join(golden, 'mnist/MNIST/raw', path.basename(name, '.gz'))))]),
+    mnist.files.map(({ name }) => [
+      name,
+      gzipSync(readFileSync(path.join(golden, 'mnist/MNIST/raw', path.basename(name, '.gz')))),
+    ]),
   );
   const second = await serve(t, files, 0);
   const own = { ...mnist, files: mnist.files.map(({ name }) => ({ name, md5: md5(files[name]) })) };
@@ -93,37 +105,61 @@ function write(file: string, lines: readonly string[]): void {
 const ARCHIVES: Readonly<Record<string, (source: string, folders: readonly string[]) => void>> = {
   food101(source, folders) {
     for (const name of folders) for (const i of [1, 2]) put(source, 'images', name, `${i}.jpg`);
-    write(path.join(source, 'meta/train.txt'), folders.map((name) => `${name}/1`));
-    write(path.join(source, 'meta/test.txt'), folders.map((name) => `${name}/2`));
+    write(
+      path.join(source, 'meta/train.txt'),
+      folders.map((name) => `${name}/1`),
+    );
+    write(
+      path.join(source, 'meta/test.txt'),
+      folders.map((name) => `${name}/2`),
+    );
   },
   dtd(source, folders) {
     for (const name of folders) for (const i of [1, 2, 3]) put(source, 'images', name, `${name}_${i}.jpg`);
     for (const [i, part] of ['train1', 'val1', 'test1'].entries())
-      write(path.join(source, `labels/${part}.txt`), folders.map((name) => `${name}/${name}_${i + 1}.jpg`));
+      write(
+        path.join(source, `labels/${part}.txt`),
+        folders.map((name) => `${name}/${name}_${i + 1}.jpg`),
+      );
   },
   aircraft(source, folders) {
     const official = folders.map((name) => name.replace('F-16A-B', 'F-16A/B').replace('F-A-18', 'F/A-18'));
     for (const [i, part] of ['trainval', 'test'].entries()) {
       for (const k of folders.keys()) put(source, 'data/images', `${i}${k}.jpg`);
-      write(path.join(source, `data/images_variant_${part}.txt`), official.map((name, k) => `${i}${k} ${name}`));
+      write(
+        path.join(source, `data/images_variant_${part}.txt`),
+        official.map((name, k) => `${i}${k} ${name}`),
+      );
     }
   },
   pets(source, folders) {
     for (const [i, part] of ['trainval', 'test'].entries()) {
       for (const name of folders) put(source, 'images', `${name}_${i}.jpg`);
-      write(path.join(source, `annotations/${part}.txt`), folders.map((name) => `${name}_${i} 1 1 1`));
+      write(
+        path.join(source, `annotations/${part}.txt`),
+        folders.map((name) => `${name}_${i} 1 1 1`),
+      );
     }
   },
   cub200(source, folders) {
     const files = folders.flatMap((name) => [1, 2].map((i) => `${name}/${i}.jpg`));
     for (const file of files) put(source, 'images', file);
-    write(path.join(source, 'images.txt'), files.map((file, i) => `${i + 1} ${file}`));
-    write(path.join(source, 'train_test_split.txt'), files.map((_, i) => `${i + 1} ${i % 2}`));
+    write(
+      path.join(source, 'images.txt'),
+      files.map((file, i) => `${i + 1} ${file}`),
+    );
+    write(
+      path.join(source, 'train_test_split.txt'),
+      files.map((_, i) => `${i + 1} ${i % 2}`),
+    );
   },
   hateful_memes(source) {
     for (const id of ['a', 'b', 'c', 'd']) put(source, 'img', `${id}.png`);
     write(path.join(source, 'train.jsonl'), ['{"id":1,"img":"img/a.png","label":0}', '{"img":"img/b.png","label":1}']);
-    write(path.join(source, 'dev.jsonl'), ['{"img":"img/c.png","label":1,"text":"x"}', '{"img":"img/d.png","label":0}']);
+    write(path.join(source, 'dev.jsonl'), [
+      '{"img":"img/c.png","label":1,"text":"x"}',
+      '{"img":"img/d.png","label":0}',
+    ]);
   },
 };
 
@@ -160,10 +196,17 @@ test('pictures are sorted by the lists of their official archives, and the resul
     });
     for (const split of [train, evaluated])
       assert.deepEqual([split.seen, split.warning, split.bad], [folders.length, undefined, []], name);
-    assert.deepEqual([train.images, evaluated.images], [(name === 'dtd' ? 2 : 1) * folders.length, folders.length], name);
+    assert.deepEqual(
+      [train.images, evaluated.images],
+      [(name === 'dtd' ? 2 : 1) * folders.length, folders.length],
+      name,
+    );
   }
   const link = path.join(root, 'hateful_memes/dev/1/c.png');
-  assert.equal(path.resolve(path.dirname(link), readlinkSync(link)), path.join(work, 'official/hateful_memes/img/c.png'));
+  assert.equal(
+    path.resolve(path.dirname(link), readlinkSync(link)),
+    path.join(work, 'official/hateful_memes/img/c.png'),
+  );
   const verified = await run('verify', 'hateful_memes', '--root', root);
   assert.equal(verified.code, 0, verified.text);
   assert.match(verified.text, /train: 2 of 2 pictures can be read, 2 classes/);
@@ -175,10 +218,17 @@ test('SUN397 and CLEVR become lists of numpy, which Python reads', async () => {
   // Which part of a name is a sub-folder makes no difference to it.
   const paths = names.map((name) => `/${name[0]}/${name.replace('_', '/')}`);
   write(path.join(sun, 'SUN397/ClassName.txt'), paths);
-  for (const part of ['Training', 'Testing']) write(path.join(sun, `${part}_01.txt`), paths.map((name) => `${name}/${part}.jpg`));
+  for (const part of ['Training', 'Testing'])
+    write(
+      path.join(sun, `${part}_01.txt`),
+      paths.map((name) => `${name}/${part}.jpg`),
+    );
   const clevr = path.join(work, 'official/clevr');
   for (const split of ['train', 'val']) {
-    const scenes = [3, 10, 4].map((count, i) => ({ image_filename: `${split}_${i}.png`, objects: Array(count).fill({}) }));
+    const scenes = [3, 10, 4].map((count, i) => ({
+      image_filename: `${split}_${i}.png`,
+      objects: Array(count).fill({}),
+    }));
     write(path.join(clevr, `scenes/CLEVR_${split}_scenes.json`), [JSON.stringify({ scenes })]);
     for (let i = 0; i < 3; i++) put(clevr, 'images', split, `${split}_${i}.png`);
   }
@@ -193,7 +243,10 @@ test('SUN397 and CLEVR become lists of numpy, which Python reads', async () => {
   assert.deepEqual(await count(root, 'sun397'), [397, 397]);
   const { validation } = await locateInCatalog({ catalog: '', root }, 'clevr_counts');
   const set = await openLabelled(validation);
-  assert.deepEqual([0, 1, 2].map((i) => set.describe(i).label), [1, 0, 2]);
+  assert.deepEqual(
+    [0, 1, 2].map((i) => set.describe(i).label),
+    [1, 0, 2],
+  );
   assert.equal(set.describe(1).image.name, path.join(clevr, 'images/val/val_1.png'));
   const script =
     'import numpy, sys; a = numpy.load(sys.argv[1]); b = numpy.load(sys.argv[2]); c = numpy.load(sys.argv[3]); print(a.dtype.kind, len(a), b.dtype, b[396], list(c))';
@@ -214,18 +267,41 @@ test('folders that sort wrongly are renamed, and what cannot be done is told', a
   assert.equal((await run('verify', 'gtsrb', '--root', root)).code, 0);
   writeFileSync(path.join(root, 'gtsrb/test/00007/1.png'), 'no picture');
   const damaged = await run('verify', 'gtsrb', '--root', root);
-  assert.match(damaged.text, /the image \S+00007\/1.png cannot be read[^]*\[data\] 1 pictures of gtsrb cannot be read/);
+  assert.match(
+    damaged.text,
+    /the image \S+00007\/1.png cannot be read[\s\S]*\[data\] 1 pictures of gtsrb cannot be read/,
+  );
 
   const source = path.join(work, 'official/broken');
   ARCHIVES.hateful_memes(source, []);
   const lists = path.join(source, 'dev.jsonl');
   const cases: [string[], () => void, number, RegExp][] = [
     [['prepare', 'petz'], () => undefined, 2, /petz is not a set that is known here; did you mean pets\?/],
-    [['prepare', 'kitti_distance'], () => undefined, 2, /has to be made by hand: docs\/downstream-sets.md has the steps/],
+    [
+      ['prepare', 'kitti_distance'],
+      () => undefined,
+      2,
+      /has to be made by hand: docs\/downstream-sets.md has the steps/,
+    ],
     [['prepare', 'pets'], () => undefined, 2, /--source is missing: a folder with images\/ and annotations\//],
-    [['prepare', 'pets', '--source', source], () => undefined, 3, /trainval.txt.*it has to hold images\/ and annotations\//],
-    [['prepare', 'hateful_memes', '--source', source], () => write(lists, ['{"img":']), 3, /dev.jsonl: line 1 is not understood/],
-    [['prepare', 'hateful_memes', '--source', source], () => write(lists, ['{"img":"img/z.png","label":1}']), 3, /z.png is named by the lists of the set, but not there/],
+    [
+      ['prepare', 'pets', '--source', source],
+      () => undefined,
+      3,
+      /trainval.txt.*it has to hold images\/ and annotations\//,
+    ],
+    [
+      ['prepare', 'hateful_memes', '--source', source],
+      () => write(lists, ['{"img":']),
+      3,
+      /dev.jsonl: line 1 is not understood/,
+    ],
+    [
+      ['prepare', 'hateful_memes', '--source', source],
+      () => write(lists, ['{"img":"img/z.png","label":1}']),
+      3,
+      /z.png is named by the lists of the set, but not there/,
+    ],
     [['verify'], () => undefined, 2, /verify needs the name of a set to evaluate on, or --dataset/],
   ];
   for (const [flags, spoil, code, message] of cases) {

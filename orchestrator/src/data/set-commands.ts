@@ -102,7 +102,10 @@ export function withVerify(page: Argv): Argv {
     async (flags) => {
       if (flags.set !== undefined) return verifySet(flags.set, { root: String(flags.root), jobs: flags.jobs });
       if (flags.dataset === undefined)
-        throw new SlipError('config', 'verify needs the name of a set to evaluate on, or --dataset for one to train on');
+        throw new SlipError(
+          'config',
+          'verify needs the name of a set to evaluate on, or --dataset for one to train on',
+        );
       wantWhole('--jobs', flags.jobs, 1, 1024);
       const location = locationOf(flags);
       await prepare(location);

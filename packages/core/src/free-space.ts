@@ -12,9 +12,6 @@ export async function checkFreeSpace(file: string, neededBytes: number, code: Er
   });
   const free = space.bavail * space.bsize;
   if (space.blocks > 0 && free < neededBytes) {
-    throw new SlipError(
-      code,
-      `${file} needs ${neededBytes} bytes, ${folder} has ${free} free; free some space`,
-    );
+    throw new SlipError(code, `${file} needs ${neededBytes} bytes, ${folder} has ${free} free; free some space`);
   }
 }

@@ -55,7 +55,11 @@ export const BINARY_ARCHIVES: Readonly<Record<string, BinaryArchives>> = {
  * @param target the set's folder; what is unpacked appears there when it is complete
  * @throws SlipError `data` naming an archive that is damaged
  */
-export async function unpackBinaries(archives: readonly string[], { folder }: BinaryArchives, target: string): Promise<void> {
+export async function unpackBinaries(
+  archives: readonly string[],
+  { folder }: BinaryArchives,
+  target: string,
+): Promise<void> {
   const building = path.join(target, `.building-${process.pid}`);
   const made = path.join(building, folder);
   try {
@@ -76,9 +80,13 @@ export async function unpackBinaries(archives: readonly string[], { folder }: Bi
 
 async function gunzip(archive: string, plain: string): Promise<void> {
   await pipeline(createReadStream(archive), createGunzip(), createWriteStream(plain)).catch((error: Error) => {
-    throw new SlipError('data', `${archive} cannot be unpacked: ${error.message}; remove it and it is downloaded again`, {
-      cause: error,
-    });
+    throw new SlipError(
+      'data',
+      `${archive} cannot be unpacked: ${error.message}; remove it and it is downloaded again`,
+      {
+        cause: error,
+      },
+    );
   });
 }
 

@@ -25,7 +25,10 @@ export async function sortPictures(
     for (const folder of folders) await mkdir(path.join(building, folder), { recursive: true });
     for (const [i, { split, folder, source }] of pictures.entries()) {
       await access(source).catch(() => {
-        throw new SlipError('data', `${source} is named by the lists of the set, but not there; is all of it unpacked?`);
+        throw new SlipError(
+          'data',
+          `${source} is named by the lists of the set, but not there; is all of it unpacked?`,
+        );
       });
       const place = path.join(building, split, folder, path.basename(source));
       if (kind === 'copy') await copyFile(source, place);
@@ -44,5 +47,8 @@ export async function sortPictures(
 export async function refuseExisting(target: string): Promise<void> {
   const there = await readdir(target).catch(() => []);
   if (there.length === 0) return;
-  throw new SlipError('data', `${target} is there already (${there.slice(0, 3).join(', ')}); remove it, or choose another --root`);
+  throw new SlipError(
+    'data',
+    `${target} is there already (${there.slice(0, 3).join(', ')}); remove it, or choose another --root`,
+  );
 }

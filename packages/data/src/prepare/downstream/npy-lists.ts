@@ -2,8 +2,8 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeAtomically } from '@slip/core';
-import { classList } from '../../downstream/class-list.js';
 import { encodeNpyHeader } from '../../datasets/npy-header.js';
+import { classList } from '../../downstream/class-list.js';
 import { linesOf } from './official-lists.js';
 
 export interface ListedSplit {
@@ -25,9 +25,13 @@ export async function readListSource(set: string, source: string): Promise<Liste
     return set === 'sun397' ? await readSun(source) : await readClevr(source);
   } catch (error) {
     if (error instanceof SlipError) throw error;
-    throw new SlipError('data', `--source ${source}: ${(error as Error).message}; it has to hold ${LIST_SOURCES[set]}`, {
-      cause: error,
-    });
+    throw new SlipError(
+      'data',
+      `--source ${source}: ${(error as Error).message}; it has to hold ${LIST_SOURCES[set]}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -59,7 +63,8 @@ async function readSun(source: string): Promise<ListedSplit[]> {
     const lines = await linesOf(path.join(source, file));
     const labels = lines.map((line) => labelOf.get(path.posix.dirname(line)) ?? -1);
     const odd = labels.indexOf(-1);
-    if (odd !== -1) throw new SlipError('data', `${path.join(source, file)}: line ${odd + 1}, ${lines[odd]}, is of no class`);
+    if (odd !== -1)
+      throw new SlipError('data', `${path.join(source, file)}: line ${odd + 1}, ${lines[odd]}, is of no class`);
     return { split: name, images: lines.map((line) => path.resolve(root, `.${line}`)), labels };
   };
   return [await split('train', 'Training_01.txt'), await split('test', 'Testing_01.txt')];
@@ -80,7 +85,8 @@ async function readClevr(source: string): Promise<ListedSplit[]> {
     };
     const labels = scenes.map(({ objects }) => `count_${objects.length}`);
     const odd = labels.findIndex((label) => !classes.has(label));
-    if (odd !== -1) throw new SlipError('data', `${file}: scene ${odd} has ${scenes[odd].objects.length} objects, not 3 to 10`);
+    if (odd !== -1)
+      throw new SlipError('data', `${file}: scene ${odd} has ${scenes[odd].objects.length} objects, not 3 to 10`);
     const images = scenes.map(({ image_filename: name }) => path.resolve(source, 'images', split, name));
     splits.push({ split, images, labels });
   }

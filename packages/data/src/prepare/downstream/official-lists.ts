@@ -35,10 +35,14 @@ export const OFFICIAL_LISTS: Readonly<Record<string, OfficialLists>> = {
   dtd: {
     holds: 'images/ and labels/ of dtd-r1.0.1.tar.gz; its first split, training and validation together',
     read: (source) =>
-      fromFiles(source, { train: SPLITS.train.map((part) => `labels/${part}1.txt`), test: ['labels/test1.txt'] }, (line) => ({
-        name: line.split('/')[0],
-        file: `images/${line}`,
-      })),
+      fromFiles(
+        source,
+        { train: SPLITS.train.map((part) => `labels/${part}1.txt`), test: ['labels/test1.txt'] },
+        (line) => ({
+          name: line.split('/')[0],
+          file: `images/${line}`,
+        }),
+      ),
   },
   aircraft: {
     holds: 'data/images/ and data/images_variant_*.txt of fgvc-aircraft-2013b.tar.gz',
@@ -78,18 +82,26 @@ export async function classifiedByLists(set: string, source: string): Promise<Cl
   const classOf = classOfFolder(classes);
   const listed = await lists.read(source).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof SlipError || error.syscall === undefined) throw error;
-    throw new SlipError('data', `--source ${source}: ${error.message}; it has to hold ${lists.holds}`, { cause: error });
+    throw new SlipError('data', `--source ${source}: ${error.message}; it has to hold ${lists.holds}`, {
+      cause: error,
+    });
   });
   const found = new Set<number>();
   const pictures = listed.map(({ split, name, file }) => {
     const label = classOf(name);
     if (label === undefined)
-      throw new SlipError('data', `--source ${source}: ${file} is of the class ${JSON.stringify(name)}, which ${set} does not have`);
+      throw new SlipError(
+        'data',
+        `--source ${source}: ${file} is of the class ${JSON.stringify(name)}, which ${set} does not have`,
+      );
     found.add(label);
     return { split, folder: classes[label].folder, source: path.resolve(source, file) };
   });
   if (found.size < classes.length)
-    throw new SlipError('data', `--source ${source}: its lists have ${found.size} of the ${classes.length} classes of ${set}`);
+    throw new SlipError(
+      'data',
+      `--source ${source}: its lists have ${found.size} of the ${classes.length} classes of ${set}`,
+    );
   return pictures;
 }
 
@@ -105,7 +117,10 @@ async function fromFiles(
         try {
           all.push({ split, ...parse(line) });
         } catch (error) {
-          throw new SlipError('data', `${path.join(source, file)}: line ${i + 1} is not understood: ${(error as Error).message}`);
+          throw new SlipError(
+            'data',
+            `${path.join(source, file)}: line ${i + 1} is not understood: ${(error as Error).message}`,
+          );
         }
       }
     }
@@ -115,7 +130,9 @@ async function fromFiles(
 
 /** Pictures are numbered in one file, the numbers assigned to splits in another. */
 async function readCub(source: string): Promise<Listed[]> {
-  const training = new Map((await linesOf(path.join(source, 'train_test_split.txt'))).map((line) => [line.split(' ')[0], line.split(' ')[1]]));
+  const training = new Map(
+    (await linesOf(path.join(source, 'train_test_split.txt'))).map((line) => [line.split(' ')[0], line.split(' ')[1]]),
+  );
   return (await linesOf(path.join(source, 'images.txt'))).map((line) => {
     const [number, file] = line.split(' ');
     return { split: training.get(number) === '1' ? 'train' : 'val', name: file.split('/')[0], file: `images/${file}` };

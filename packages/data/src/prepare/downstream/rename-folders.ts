@@ -23,7 +23,8 @@ export async function renameClassFolders(set: string, folder: string): Promise<n
     if (label === undefined) continue;
     const to = classes[label].folder;
     const other = names.get(to);
-    if (other !== undefined) throw new SlipError('data', `${folder}: ${other} and ${name} are both folders of the class ${to}`);
+    if (other !== undefined)
+      throw new SlipError('data', `${folder}: ${other} and ${name} are both folders of the class ${to}`);
     names.set(to, name);
     if (to !== name) moves.push([name, to]);
   }
