@@ -27,7 +27,7 @@ const golden = path.resolve(import.meta.dirname, '../../../test/golden/zeroshot/
 const work = mkdtempSync(path.join(os.tmpdir(), 'slip-prepare-'));
 after(() => rmSync(work, { recursive: true, force: true }));
 
-/** Serves files; the first answers end after `limit` bytes. */
+/** Serves files; the first answers end in the middle. */
 async function serve(t: TestContext, files: Readonly<Record<string, Buffer>>, broken: number) {
   const ranges: (string | undefined)[] = [];
   const server = createServer((request, response) => {
@@ -40,7 +40,7 @@ async function serve(t: TestContext, files: Readonly<Record<string, Buffer>>, br
       etag: '"one"',
       ...(begin > 0 ? { 'content-range': `bytes ${begin}-${whole.length - 1}/${whole.length}` } : {}),
     });
-    if (broken-- > 0) return response.write(whole.subarray(begin, begin + 2000), () => response.socket?.end());
+    if (broken-- > 0) return response.write(whole.subarray(begin, begin + (whole.length >> 1)), () => setTimeout(() => response.destroy(), 500));
     return response.end(whole.subarray(begin));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
