@@ -136,6 +136,8 @@ async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<num
   if (flags['dry-run'] === true) return print(await describeUse(config));
   return withFolder(task, config.outputDir, async (folder) => {
     await bringPretrained(request, config.resume, folder);
+    const { checkModel } = await import('./check-model.js');
+    await checkModel(config, request.environment);
     await writeUse(folder, config, hash);
     return launchTask(request, folder, hash, () => writeUse(folder, config, hash));
   });

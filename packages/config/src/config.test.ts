@@ -9,6 +9,7 @@ import { describePlan, describeRows, planTraining, rowsOfRanks } from './plan.js
 import { parseRecipe } from './recipe.js';
 import { modelOf, resolvePretrainConfig } from './run-config.js';
 import { continueRun, readRunConfig, writeRunConfig } from './run-folder.js';
+import { resolveTask } from './tasks.js';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const launch = { numNodes: 1, nprocPerNode: 2 };
@@ -53,7 +54,18 @@ test('every recipe resolves, and the published ones have the published settings'
     assert.ok(names.includes(name), `configs/${name}.yaml`);
   const classifiers = ['linear_imagenet', ...['s', 'b', 'l'].map((size) => `finetune_vit${size}16`)];
   for (const name of classifiers) assert.ok(names.includes(name), `configs/${name}.yaml`);
-  for (const name of names.filter((name) => !classifiers.includes(name))) {
+  const small = ['emoji_linear', 'emoji_finetune'];
+  for (const name of small) {
+    const task = name === 'emoji_linear' ? 'linear' : 'finetune';
+    const input = {
+      flags: { pretrained: 'weights' },
+      recipe: name,
+      launch: { numNodes: 1, nprocPerNode: 1 },
+      cwd: root,
+    };
+    assert.deepEqual((await resolveTask(task, input)).warnings, [], name);
+  }
+  for (const name of names.filter((name) => ![...classifiers, ...small].includes(name))) {
     const { config, warnings } = await resolve({}, name);
     assert.deepEqual(warnings, [], name);
     assert.ok(modelOf(config).name, name);

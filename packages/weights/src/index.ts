@@ -11,7 +11,13 @@ export {
 export { type DownloadOptions, fetchPublished } from './download.js';
 export { KEY_MAPS, type WeightsFormat } from './maps/key-rules.js';
 export { widened } from './maps/rearrange.js';
-export { describeModel, type ModelDescription, type ModelHints, requireOwnModel } from './model-description.js';
+export {
+  describeModel,
+  type ModelDescription,
+  type ModelHints,
+  requireOwnModel,
+  requireTexts,
+} from './model-description.js';
 export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
 export { cacheFolder, fetchPretrained, findPretrained, mirrorOf } from './pretrained.js';

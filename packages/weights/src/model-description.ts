@@ -187,6 +187,16 @@ export function requireOwnModel(file: string, tensors: readonly StoredTensor[], 
   return config;
 }
 
+/** @throws SlipError `config` for a model that knows no texts. @param what needs one */
+export function requireTexts(file: string, family: Family | undefined, what: string): void {
+  if (family === 'CLIP' || family === 'SLIP') return;
+  const found = family === 'SIMCLR' ? 'a SimCLR model' : 'a vision tower alone';
+  throw new SlipError(
+    'config',
+    `${what} needs a model that knows texts, and ${file} is ${found}; use a CLIP or SLIP model`,
+  );
+}
+
 /** What the original's towers do not have, in words; empty when it can build the model. */
 export function beyondTheOriginal({ vision, text }: ModelDescription): string[] {
   return [

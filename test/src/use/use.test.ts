@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import os from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { writeSafetensors } from '@slip/checkpoint';
 import { readNpyMatrix } from '@slip/data';
+import { openWeights } from '@slip/weights';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const golden = JSON.parse(readFileSync(path.join(root, 'test/golden/embed.json'), 'utf8'));
@@ -61,6 +63,30 @@ test('slip-launch predict prints labels for pictures, and names one that cannot 
   const refused = predict(good, bad);
   assert.equal(refused.status, 3, refused.stderr);
   assert.match(refused.stderr, /bad\.png cannot be read/);
+});
+
+test('a SimCLR model is refused in one line, before anything is started', async (context) => {
+  const folder = makeImages(context);
+  const simclr = path.join(folder, 'simclr.safetensors');
+  const opened = await openWeights(weights);
+  const own = opened.tensors.filter(({ name }) => /^(visual|image_mlp)\./.test(name));
+  await writeSafetensors(simclr, own);
+  await opened.close();
+  const image = path.join(folder, 'images/a.png');
+  const { status, stderr } = run(
+    'orchestrator/bin/slip-launch.js',
+    'predict',
+    image,
+    '--resume',
+    simclr,
+    '--labels',
+    'a, b',
+  );
+  assert.equal(status, 2);
+  assert.match(
+    stderr,
+    /\nslip-launch: \[config\] choosing among labels needs a model that knows texts, and .*simclr\.safetensors is a SimCLR model; use a CLIP or SLIP model\n$/,
+  );
 });
 
 test('the example of docs/library.md is a program that runs', (context) => {

@@ -1,7 +1,15 @@
 // A whole model from weights of any kind (a checkpoint folder of ours, a `.pt`, safetensors), ready to encode with.
 import { SlipError } from '@slip/core';
 import type { ModelConfig } from '@slip/model/architecture';
-import { type ModelHints, openWeights, readWhole, requireOwnModel, type Weights, widened } from '@slip/weights';
+import {
+  type ModelHints,
+  openWeights,
+  readWhole,
+  requireOwnModel,
+  requireTexts,
+  type Weights,
+  widened,
+} from '@slip/weights';
 import type { TensorLookup } from './encoder.js';
 
 export interface OpenedModel {
@@ -70,11 +78,8 @@ async function readParameters({ tensors }: Weights): Promise<ReadonlyMap<string,
   return values;
 }
 
-/** @throws SlipError `config` for a model that knows no texts */
+/** @throws SlipError `config` for a model that knows no texts. @param what needs one */
 export function requireText({ path, config }: OpenedModel, what: string): NonNullable<ModelConfig['text']> {
-  if (config.text !== undefined) return config.text;
-  throw new SlipError(
-    'config',
-    `${what} needs a model that knows texts, and ${path} is a SimCLR model; use a CLIP or SLIP model`,
-  );
+  requireTexts(path, config.family, what);
+  return config.text!;
 }

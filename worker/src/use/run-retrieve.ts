@@ -102,7 +102,9 @@ async function askedSearches(
   texts: Embedded | undefined,
   place: UsePlace,
 ): Promise<Search[]> {
-  const { query = [], image = [], embedded, truncate } = config;
+  const { query = [], embedded, truncate } = config;
+  // Names of the folder are relative to its pictures, these to where the command was given.
+  const image = (config.image ?? []).map((file) => path.resolve(file));
   if (query.length > 0 && images === undefined)
     throw new SlipError('config', `--query looks for pictures, and ${embedded} has none; embed with --images`);
   const model = await modelForUse(config.resume || facts.model.path, config, place);

@@ -161,7 +161,8 @@ test('predict gives the softmax of scaled cosines; retrieve the nearest, both wa
   const answers = readFileSync(path.join(out, 'retrieval/retrieval.json'), 'utf8').trimEnd().split('\n');
   assert.equal(answers.length, 7);
   const asked: string[] = [];
-  const query = { ...retrieve, query: ['a dog'], image: [path.join(images, 'b.png')], json: true };
+  const relative = path.relative(process.cwd(), path.join(images, 'b.png'));
+  const query = { ...retrieve, query: ['a dog'], image: [relative], json: true };
   await onRanks(1, async (place) =>
     runRetrieve(await resolved<RetrieveConfig>('retrieve', query), place, (line) => asked.push(line)),
   );
