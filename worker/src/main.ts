@@ -1,12 +1,5 @@
 // A worker process: joins the run it was started for, runs its task, and leaves with a documented exit code.
-import {
-  type AnyConfig,
-  type BenchCommConfig,
-  readBenchComm,
-  readRunConfig,
-  readUse,
-  readZeroShot,
-} from '@slip/config';
+import { type AnyConfig, type BenchCommConfig, readBenchComm, readRunConfig, readUse } from '@slip/config';
 import { createLogger, type Logger, SlipError } from '@slip/core';
 import { joinRun, readWorkerEnvironment, type WorkerEnvironment, type WorkerSession } from './session/session.js';
 import { withGroup } from './session/with-group.js';
@@ -45,10 +38,8 @@ async function loadTask({ configFile }: WorkerEnvironment): Promise<void> {
   // A file that cannot be read is reported once there is somebody to report to.
   const bench = await readBenchComm(configFile).catch(() => undefined);
   const use = await readUse(configFile).catch(() => undefined);
-  const zeroShot = await readZeroShot(configFile).catch(() => undefined);
   if (bench !== undefined) await import('./bench-comm/run-bench-comm.js');
   else if (use !== undefined) await import('./use/run-use.js');
-  else if (zeroShot !== undefined) await import('./evaluation/run-zeroshot.js');
   else await import('./pretrain/run-training.js');
 }
 
@@ -58,9 +49,6 @@ async function runTask(place: Place): Promise<'completed' | 'stopped'> {
   if (bench !== undefined) return benchComm(place, bench);
   const use = await readUse(configFile);
   if (use !== undefined) return (await import('./use/run-use.js')).runUse({ config: use, ...place });
-  const zeroShot = await readZeroShot(configFile);
-  if (zeroShot !== undefined)
-    return (await import('./evaluation/run-zeroshot.js')).runZeroShot({ config: zeroShot, ...place });
   const { config, hash } = await readRunConfig(configFile);
   return train(place, config, hash);
 }

@@ -23,6 +23,8 @@ function textsFor(config: UseConfig): string | undefined {
       return 'choosing among labels';
     case 'recall':
       return 'comparing pictures with captions';
+    case 'zeroshot':
+      return 'zero-shot classification';
     default:
       return config satisfies never;
   }

@@ -3,10 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BenchCommConfig, TaskName } from '@slip/config';
+import type { BenchCommConfig, TaskName, UseConfig } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
-import type { FlagDefinition } from '@slip/config/flags';
-import { isUseTask, type UseTaskName, ZEROSHOT_FLAGS } from '@slip/config/flags';
+import { type FlagDefinition, isUseTask, type UseTaskName } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
@@ -48,7 +47,6 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
     if (flags[flag.name] !== undefined) log.info(`--${flag.name} has no effect: ${flag.description}`);
   const request = { flags, settings, environment, log };
   if (task === 'bench-comm') return launchBenchComm(request);
-  if (task === 'zeroshot') return launchZeroShot(request);
   return isUseTask(task) ? launchUse(task, request) : launchTraining(task as TaskName, request);
 }
 
@@ -120,7 +118,7 @@ async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<num
     ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
     cwd: process.cwd(),
   });
-  if (flags['dry-run'] === true) return print(`${JSON.stringify(config, null, 2)}\n`);
+  if (flags['dry-run'] === true) return print(await describeUse(config));
   return withFolder(task, config.outputDir, async (folder) => {
     await bringPretrained(request, config.resume, folder);
     const { checkModel } = await import('./check-model.js');
@@ -128,6 +126,11 @@ async function launchUse(task: UseTaskName, request: LaunchRequest): Promise<num
     await writeUse(folder, config, hash);
     return launchTask(request, folder, hash, () => writeUse(folder, config, hash));
   });
+}
+
+async function describeUse(config: UseConfig): Promise<string> {
+  if (config.task !== 'zeroshot') return `${JSON.stringify(config, null, 2)}\n`;
+  return (await import('./describe-task.js')).describeZeroShot(config);
 }
 
 /** @param outputDir empty for one that lasts as long as the work */
@@ -139,24 +142,6 @@ async function withFolder(task: string, outputDir: string, work: (folder: string
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function launchZeroShot(request: LaunchRequest): Promise<number> {
-  const { flags, settings } = request;
-  const { resolveZeroShot, writeZeroShot } = await import('@slip/config');
-  const { config, hash } = await resolveZeroShot({
-    flags: pick(flags, ZEROSHOT_FLAGS),
-    ...(typeof flags.recipe === 'string' ? { recipe: flags.recipe } : {}),
-    cwd: process.cwd(),
-  });
-  if (flags['dry-run'] === true) {
-    const { describeZeroShot } = await import('./describe-task.js');
-    return print(await describeZeroShot(config));
-  }
-  const folder = path.resolve(config.outputDir);
-  await bringPretrained(request, config.resume, folder);
-  if (settings.nodeRank === 0) await writeZeroShot(config, hash);
-  return launchTask(request, folder, hash, () => writeZeroShot(config, hash));
 }
 
 function describeBench({ op, sizes, transport }: BenchCommConfig): string {

@@ -1,20 +1,12 @@
 // The tasks that can be launched, by name, each with its flags. Data only. A task that is named here can be submitted too:
 // slip-submit knows of no other table.
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
-import {
-  FINETUNE_FLAGS,
-  type FlagDefinition,
-  LINEAR_FLAGS,
-  PRETRAIN_FLAGS,
-  USE_FLAGS,
-  ZEROSHOT_FLAGS,
-} from '@slip/config/flags';
+import { FINETUNE_FLAGS, type FlagDefinition, LINEAR_FLAGS, PRETRAIN_FLAGS, USE_FLAGS } from '@slip/config/flags';
 
 export const TASK_FLAGS: Readonly<Record<string, readonly FlagDefinition[]>> = {
   pretrain: PRETRAIN_FLAGS,
   linear: LINEAR_FLAGS,
   finetune: FINETUNE_FLAGS,
-  zeroshot: ZEROSHOT_FLAGS,
   ...USE_FLAGS,
   'bench-comm': BENCH_COMM_FLAGS,
 };

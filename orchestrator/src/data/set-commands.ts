@@ -6,13 +6,14 @@ import { SlipError } from '@slip/core';
 import { DATASET_FORMATS, type DatasetLocation, openDataset } from '@slip/data';
 import type { DatasetStats } from '@slip/data/prepare';
 import type { Argv } from 'yargs';
+import { USUAL_JOBS, verifySet } from './downstream-commands.js';
 import { asData, say, thousands, wantWhole } from './make-commands.js';
 import { openProgress } from './progress.js';
 
 /** Flags of pre-training that say where a set is. */
 const LOCATION_FLAGS = ['dataset', 'root', 'metadata', 'index-dir', 'csv-img-key', 'csv-caption-key'];
 
-function withLocation<T>(command: Argv<T>): Argv<T> {
+function withLocation<T>(command: Argv<T>, isNeeded = true): Argv<T> {
   const options = Object.fromEntries(
     PRETRAIN_FLAGS.filter(({ name }) => LOCATION_FLAGS.includes(name)).map(({ name, description, choices }) => [
       name,
@@ -20,7 +21,7 @@ function withLocation<T>(command: Argv<T>): Argv<T> {
         type: 'string' as const,
         description,
         ...(choices === undefined ? {} : { choices }),
-        ...(name === 'dataset' ? { demandOption: true } : { default: '' }),
+        ...(name === 'dataset' && isNeeded ? { demandOption: true } : { default: name === 'dataset' ? undefined : '' }),
       },
     ]),
   );
@@ -90,14 +91,21 @@ export function withIndex(page: Argv): Argv {
 
 export function withVerify(page: Argv): Argv {
   return page.command(
-    'verify',
-    'read and decode every image; goes on where an interrupted call was',
+    'verify [set]',
+    'read and decode every image of a set to train on, going on where an interrupted call was; or of a set to evaluate on',
     (command) =>
-      withLocation(command)
+      withLocation(command, false)
+        .positional('set', { type: 'string', description: 'a set that slip-data prepare makes, instead of --dataset' })
         .option('report', { type: 'string', default: 'verify.jsonl', description: 'file for the images that are bad' })
-        .option('jobs', { type: 'number', default: 4 * os.availableParallelism(), description: 'images at a time' })
+        .option('jobs', { type: 'number', default: USUAL_JOBS, description: 'images at a time' })
         .option('restart', { type: 'boolean', default: false, description: 'do not continue an earlier report' }),
     async (flags) => {
+      if (flags.set !== undefined) return verifySet(flags.set, { root: String(flags.root), jobs: flags.jobs });
+      if (flags.dataset === undefined)
+        throw new SlipError(
+          'config',
+          'verify needs the name of a set to evaluate on, or --dataset for one to train on',
+        );
       wantWhole('--jobs', flags.jobs, 1, 1024);
       const location = locationOf(flags);
       await prepare(location);

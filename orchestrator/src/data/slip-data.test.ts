@@ -28,6 +28,7 @@ const COMMANDS = [
   'make-cc12m',
   'make-emoji',
   'index',
+  'prepare',
   'verify',
   'pack',
   'stats',

@@ -1,12 +1,13 @@
 // The command slip-data: prepares data sets and looks at them. argv in, exit code out.
 import { SlipError } from '@slip/core';
 import yargs, { type Argv } from 'yargs';
+import { withPrepare } from './downstream-commands.js';
 import { withCombine, withConceptual, withEmoji, withYfcc } from './make-commands.js';
 import { withIndex, withPack, withSample, withStats, withVerify } from './set-commands.js';
 
 const USAGE = `slip-data COMMAND
 
-Prepares data sets and looks at them. What each set consists of is in docs/data.md, exit codes are in docs/errors.md.
+Prepares data sets and looks at them. What each set consists of is in docs/data.md and docs/downstream-sets.md, exit codes are in docs/errors.md.
 No file is left half written, and no pickle is ever executed.`;
 
 export async function slipData(argv: readonly string[]): Promise<number> {
@@ -28,6 +29,7 @@ function commands(page: Argv): Argv {
     (command: Argv) => withConceptual(command, 'cc3m'),
     (command: Argv) => withConceptual(command, 'cc12m'),
     withEmoji,
+    withPrepare,
     withIndex,
     withVerify,
     withPack,

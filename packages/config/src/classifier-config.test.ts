@@ -111,7 +111,7 @@ test('a configuration as flags gives it again; tasks are different runs', async 
 test('mistakes name the flag and what to do', async () => {
   const cases: [Promise<unknown>, RegExp][] = [
     [linear({ pretrained: '' }), /--pretrained is missing/],
-    [linear({ 'data-path': '' }), /neither --catalog nor --data-path is given/],
+    [linear({ 'data-path': '' }), /neither --catalog nor --root nor --data-path is given/],
     [linear({ 'lr-rule': 'moco' }), /one of published, reference, total-batch/],
     [linear({ compress: 'powersgd' }), /--compress powersgd is for pre-training/],
     [finetune({ model: 'beit_base_patch16' }), /did you mean beit_base_patch16_224\?/],

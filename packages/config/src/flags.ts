@@ -1,15 +1,14 @@
 // The one table of pre-training flags: names, defaults, ranges, help. Recipe keys, the run configuration and the help page
 // all come from it. Pure and light, so that `--help` is quick.
 import { DATASET_FORMATS } from '@slip/data/formats';
+import { PROMPT_FLAGS } from './catalog-flags.js';
 import { count, define, type FlagDefinition, group, real, size, text, toggle } from './flag-definition.js';
 import { COMPUTE_FLAGS, RUN_FLAGS } from './run-flags.js';
-import { PROMPT_FLAGS } from './zeroshot-flags.js';
 
 export { FINETUNE_FLAGS } from './finetune-flags.js';
 export { configKey, type FlagDefinition } from './flag-definition.js';
 export { LINEAR_FLAGS } from './linear-flags.js';
 export { isUseTask, USE_FLAGS, type UseTaskName } from './use-flags.js';
-export { ZEROSHOT_FLAGS } from './zeroshot-flags.js';
 
 export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
   ...group('Data', [
@@ -26,10 +25,6 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     count('workers', 10, 'loader threads per worker, at most its cores; 0 loads inline', {
       alias: ['j'],
       mayChange: true,
-    }),
-    count('prefetch-mb', 1024, 'memory for batches that are made ahead of need, MB per worker', { mayChange: true }),
-    text('transforms', 'fast', "views in fewer roundings, or in Pillow's own arithmetic to the bit", {
-      choices: ['fast', 'exact'],
     }),
     text('sampler', 'slip', 'order of samples: ours, the same on any number of ranks, or that of DistributedSampler', {
       choices: ['slip', 'torch'],

@@ -35,6 +35,6 @@ export {
   resolveUse,
   type UseConfig,
   writeUse,
+  type ZeroShotConfig,
 } from './use-config.js';
 export { checkValue } from './values.js';
-export { readZeroShot, resolveZeroShot, writeZeroShot, type ZeroShotConfig } from './zeroshot-config.js';

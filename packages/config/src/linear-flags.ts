@@ -1,7 +1,8 @@
 // The flags of the task linear: names and defaults of the original's main_linear.py (reference 7.3), and what ours adds. Pure and light.
+
+import { CATALOG_FLAGS } from './catalog-flags.js';
 import { count, define, type FlagDefinition, group, real, size, text, toggle } from './flag-definition.js';
 import { COMPUTE_FLAGS, RUN_FLAGS } from './run-flags.js';
-import { CATALOG_FLAGS } from './zeroshot-flags.js';
 
 /** Flags that tell where labelled pictures are; in every task that needs them. */
 export const LABELLED_DATA_FLAGS: readonly FlagDefinition[] = group('Data', [

@@ -1,5 +1,6 @@
 // The configurations of the tasks that use a model and train nothing, and the run folder's file that tells workers of one.
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
@@ -57,8 +58,22 @@ export interface RecallConfig extends ModelUse {
   readonly batchSize: number;
 }
 
+export interface ZeroShotConfig extends ModelUse {
+  readonly task: 'zeroshot';
+  readonly datasets?: readonly string[];
+  readonly catalog: string;
+  readonly root: string;
+  readonly indexDir: string;
+  readonly labels: string;
+  readonly templates: string;
+  readonly restart: boolean;
+  readonly saveScores: boolean;
+  readonly batchSize: number;
+}
+
 /** Told apart by `task`. */
-export type UseConfig = EmbedConfig | RetrieveConfig | PredictConfig | RecallConfig;
+export type UseConfig = EmbedConfig | RetrieveConfig | PredictConfig | RecallConfig | ZeroShotConfig;
+
 /**
  * @param flags by kebab-case name, only those given
  * @returns the hash is of everything but where the output goes
@@ -76,10 +91,20 @@ export async function resolveUse(
     const value = raw === undefined ? (given[flag.name] ?? flag.default) : checkValue(flag, raw, `--${flag.name}`);
     if (value !== undefined) values[configKey(flag.name)] = value;
   }
+  if (task === 'zeroshot') settleZeroShot(values);
   const config = values as unknown as UseConfig;
   checkUse(config);
   const { outputDir: _outputDir, ...rest } = config;
   return { config, hash: createHash('sha256').update(JSON.stringify(rest)).digest('hex') };
+}
+
+/** Names may have commas between them; as in the original, the output folder may have the weights. */
+function settleZeroShot(values: Record<string, unknown>): void {
+  const { datasets, resume, outputDir } = values;
+  if (datasets !== undefined)
+    values.datasets = [...new Set((datasets as string[]).flatMap((names) => names.split(',')))].filter(Boolean);
+  const best = path.join(String(outputDir), 'checkpoint_best.pt');
+  if (resume === '' && existsSync(best)) values.resume = best;
 }
 
 function checkUse(config: UseConfig): void {
@@ -102,6 +127,9 @@ function checkUse(config: UseConfig): void {
       need(config.images, '--images', 'the folder of the pictures');
       need(config.captions, '--captions', 'captions_val2017.json of COCO, or a file of that form');
       need(config.outputDir, '--output-dir', 'the folder for the features');
+      break;
+    case 'zeroshot':
+      need(config.root || config.catalog, '--root or --catalog', 'the folder of the sets, or dataset_catalog.json');
       break;
     default:
       config satisfies never;

@@ -1,4 +1,5 @@
-// The flags of the tasks that use a model and train nothing: embed, retrieve, predict, recall. Pure and light.
+// The flags of the tasks that use a model and train nothing: embed, retrieve, predict, recall, zeroshot. Pure and light.
+import { CATALOG_FLAGS, PROMPT_FLAGS } from './catalog-flags.js';
 import { count, define, type FlagDefinition, group, size, text, toggle } from './flag-definition.js';
 import { COMPUTE_FLAGS } from './run-flags.js';
 
@@ -92,12 +93,45 @@ const RECALL: readonly FlagDefinition[] = [
   ...COMPUTE,
 ];
 
+/** Names and defaults of the original's eval_zeroshot.py (reference 7.2), and what ours adds. */
+const ZEROSHOT: readonly FlagDefinition[] = [
+  ...group('Sets', [
+    define(
+      'datasets',
+      'array',
+      undefined,
+      'sets to evaluate, such as food101,cifar10; all that are there unless given',
+      {
+        texts: true,
+      },
+    ),
+    ...CATALOG_FLAGS,
+    ...PROMPT_FLAGS,
+  ]),
+  ...MODEL,
+  ...group('Output', [
+    text(
+      'output-dir',
+      'zeroshot',
+      'folder for zeroshot.json and zeroshot.md; sets that are in them are not done again',
+    ),
+    toggle('restart', 'do all sets again'),
+    toggle('save-scores', 'scores/<set>.npy besides: cosines of each picture with each class, in the order of the set'),
+  ]),
+  ...group('Compute', [
+    batchSize,
+    count('workers', 10, 'accepted; pictures are decoded beside the computation', { alias: ['j'] }),
+  ]),
+  ...COMPUTE,
+];
+
 /** By task. */
 export const USE_FLAGS = {
   embed: EMBED,
   retrieve: RETRIEVE,
   predict: PREDICT,
   recall: RECALL,
+  zeroshot: ZEROSHOT,
 } as const satisfies Record<string, readonly FlagDefinition[]>;
 export type UseTaskName = keyof typeof USE_FLAGS;
 

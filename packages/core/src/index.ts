@@ -1,7 +1,9 @@
-// errors, logging, random streams, atomic and lock files, deadlines, zip directories: what every other package may lean on.
+// errors, logging, random streams, atomic and lock files, downloads, deadlines, zip directories: what every other package may lean on.
 export { AtomicFile, syncFolder, writeAtomically, writeFileAtomic } from './atomic-write.js';
 export { withDeadline } from './deadline.js';
+export { downloadFile, type FileDownloadOptions } from './download.js';
 export { ERROR_CODES, type ErrorCode, invariant, SlipError } from './errors.js';
+export { checkFreeSpace } from './free-space.js';
 export { isLockHolderDead, tryLockFile } from './lock-file.js';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';
 export { nearestName } from './nearest-name.js';

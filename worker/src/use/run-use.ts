@@ -9,6 +9,7 @@ import { runEmbed, type UsePlace } from './run-embed.js';
 import { runPredict } from './run-predict.js';
 import { runRecall } from './run-recall.js';
 import { runRetrieve } from './run-retrieve.js';
+import { runZeroShot } from './run-zeroshot.js';
 
 export interface UseContext {
   readonly config: UseConfig;
@@ -50,6 +51,8 @@ function runTask(config: UseConfig, place: UsePlace): Promise<void> {
       return runRetrieve(config, place, print);
     case 'predict':
       return runPredict(config, place, print);
+    case 'zeroshot':
+      return runZeroShot(config, place, print);
     default:
       return config satisfies never;
   }

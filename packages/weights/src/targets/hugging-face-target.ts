@@ -4,13 +4,12 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writeSafetensors } from '@slip/checkpoint';
-import { SlipError, syncFolder, writeFileAtomic } from '@slip/core';
+import { checkFreeSpace, SlipError, syncFolder, writeFileAtomic } from '@slip/core';
 import { toTheirs } from '../maps/apply-map.js';
 import { KEY_MAPS } from '../maps/key-rules.js';
 import { widened } from '../maps/rearrange.js';
 import type { ModelDescription } from '../model-description.js';
 import type { Weights } from '../open-weights.js';
-import { checkFreeSpace } from '../torch/write-torch-file.js';
 
 /**
  * @returns what was left out

@@ -1,11 +1,10 @@
 // Our own forms: a checkpoint folder to continue or evaluate from, and one safetensors file.
 import { type JsonObject, saveCheckpoint, writeSafetensors } from '@slip/checkpoint';
-import { SlipError } from '@slip/core';
+import { checkFreeSpace, SlipError } from '@slip/core';
 import { widened } from '../maps/rearrange.js';
 import { requireOwnModel } from '../model-description.js';
 import type { Weights } from '../open-weights.js';
 import { readWhole } from '../stored-tensor.js';
-import { checkFreeSpace } from '../torch/write-torch-file.js';
 
 /**
  * `<folder>/step-<n>` as a run of ours writes it: pointing `--resume` at it starts from these weights, and with the moments

@@ -1,7 +1,7 @@
 // Writes a `.pt` file as `torch.save` does: atomically, tensor by tensor, whatever its size.
-import { open, rename, rm, statfs } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { SlipError, syncFolder } from '@slip/core';
+import { checkFreeSpace, SlipError, syncFolder } from '@slip/core';
 import { type Picklable, pickle, python } from '@slip/pickle';
 import { countElements, type ElementType, type StoredTensor } from '../stored-tensor.js';
 import { ZipWriter } from './zip-writer.js';
@@ -99,20 +99,4 @@ function tensorExpression({ dtype, shape }: StoredTensor, key: string): Picklabl
     false,
     python.orderedDict(new Map()),
   ]);
-}
-
-/** Better to know before writing for minutes. File systems that cannot say are not asked twice. */
-export async function checkFreeSpace(file: string, neededBytes: number): Promise<void> {
-  const folder = path.dirname(path.resolve(file));
-  const space = await statfs(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') throw new SlipError('checkpoint', `there is no folder ${folder}; make it first`);
-    throw new SlipError('checkpoint', `cannot write into ${folder}: ${error.message}`);
-  });
-  const free = space.bavail * space.bsize;
-  if (space.blocks > 0 && free < neededBytes) {
-    throw new SlipError(
-      'checkpoint',
-      `${file} needs ${neededBytes} bytes, ${folder} has ${free} free; free some space`,
-    );
-  }
 }

@@ -1,14 +1,15 @@
-// One download of a model into a cache at a time: a file beside the part names who is at it.
+// One download of a file at a time: a file beside the part names who is at it.
 import { rm } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
-import { isLockHolderDead, SlipError, tryLockFile } from '@slip/core';
+import { SlipError } from './errors.js';
+import { isLockHolderDead, tryLockFile } from './lock-file.js';
 
 /**
  * Runs `work` alone. A lock whose process is dead on this machine is taken over.
  * @param waitMs how long to wait for somebody else who is at it
  * @throws SlipError `data` when somebody else is still at it then
  */
-export async function withLock<T>(file: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+export async function withDownloadLock<T>(file: string, waitMs: number, work: () => Promise<T>): Promise<T> {
   const until = Date.now() + waitMs;
   let locked = await tryLock(file);
   while (!locked && Date.now() < until && !(await isLockHolderDead(file))) {

@@ -1,24 +1,19 @@
 // The task zeroshot: a model on the sets of a catalogue, one after the other, shared among the ranks. A stopped or killed evaluation goes
 // on with the sets that are missing.
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import type { ProcessGroup } from '@slip/comms';
 import type { ZeroShotConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { catalogNames, isLabelledSetThere } from '@slip/data';
-import { findPretrained } from '@slip/weights';
 import { type Encoder, imageEncoder, textEncoder } from '../encode/encoder.js';
-import { type OpenedModel, openModel, requireText } from '../encode/open-model.js';
-import { listenForStop } from '../pretrain/stop-request.js';
-import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
-import { withGroup } from '../session/with-group.js';
-import { classVectors } from './class-vectors.js';
-import { figureOf } from './classification-metrics.js';
+import { requireText } from '../encode/open-model.js';
+import { classVectors } from '../evaluation/class-vectors.js';
+import { figureOf } from '../evaluation/classification-metrics.js';
+import { openZeroShotSet, type ZeroShotSet } from '../evaluation/open-set.js';
+import { zeroShot } from '../evaluation/zero-shot.js';
 import { keptVectors } from './kept-vectors.js';
-import { openZeroShotSet, type ZeroShotSet } from './open-set.js';
-import { zeroShot } from './zero-shot.js';
+import { modelForUse, type UsedModel } from './model-for-use.js';
+import type { UsePlace } from './run-embed.js';
 import {
   readResults,
   type SetResult,
@@ -31,50 +26,36 @@ import {
 const TEXT_BATCH = 32;
 const TELL_MS = 10_000;
 
-export interface ZeroShotContext {
-  readonly config: ZeroShotConfig;
-  readonly environment: WorkerEnvironment;
-  readonly session: WorkerSession;
-  readonly log: Logger;
-}
-
-/** The whole life of a worker. Leaves `zeroshot.json` and `zeroshot.md` in the output folder. */
-export async function runZeroShot(context: ZeroShotContext): Promise<'completed' | 'stopped'> {
-  const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping`));
-  return withGroup(context, context.config, (group) => evaluateAll(context, group, () => stop.signal !== undefined));
-}
-
 interface Evaluation {
-  readonly context: ZeroShotContext;
-  readonly group: ProcessGroup;
-  readonly model: OpenedModel;
+  readonly config: ZeroShotConfig;
+  readonly place: UsePlace;
+  readonly model: UsedModel;
   readonly weightsKey: string;
-  readonly threads: number;
   readonly pictures: Encoder;
-  readonly stopRequested: () => boolean;
 }
 
-async function evaluateAll(
-  context: ZeroShotContext,
-  group: ProcessGroup,
-  stopRequested: () => boolean,
-): Promise<'completed' | 'stopped'> {
-  const { config, environment, log } = context;
-  const { visionHeads, textHeads, threads: wanted, batchSize } = config;
-  const file = await findPretrained(config.resume, environment.cacheFolder);
-  const model = await openModel(file, { visionHeads, textHeads });
-  requireText(model, 'zero-shot classification');
+/**
+ * Leaves `zeroshot.json` and `zeroshot.md` in the output folder. Collective.
+ * @param print told the table and the summary, on rank 0
+ * @throws SlipError `stopped` on all ranks alike; sets that are done are kept
+ */
+export async function runZeroShot(
+  config: ZeroShotConfig,
+  place: UsePlace,
+  print: (line: string) => void,
+): Promise<void> {
+  const { group, log, threads } = place;
   const first = group.rank === 0 ? log : undefined;
-  for (const note of model.notes) first?.warn(`${file}: ${note}`);
+  const model = await modelForUse(config.resume, config, place);
+  wantOurWords(model);
   const { sets, missing } = await openSets(config, first);
-  const weightsKey = await keyOfWeights(file);
+  const weightsKey = createHash('sha256').update(model.version).digest('hex').slice(0, 16);
   const weights = { path: config.resume, model: model.config.name, key: weightsKey };
-  const cores = Math.max(1, environment.numCpus ?? Math.floor(os.availableParallelism() / environment.localWorldSize));
-  const threads = wanted > 0 ? wanted : cores;
+  const { batchSize } = config;
   const pictures = await imageEncoder(model.config, model.tensors, { batchSize, threads, unit: true });
-  const evaluation = { context, group, model, weightsKey, threads, pictures, stopRequested };
+  const evaluation = { config, place, model, weightsKey, pictures };
   try {
-    const kept = config.restart ? {} : await readResults(config.outputDir, weightsKey);
+    const kept = config.restart || group.rank !== 0 ? {} : await readResults(config.outputDir, weightsKey);
     const [before] = await group.allGatherObject(kept);
     const done = new Map(Object.entries(before));
     const resultsNow = (): ZeroShotResults => ({ weights, sets: inOrder(done, sets), missing });
@@ -85,7 +66,6 @@ async function evaluateAll(
         continue;
       }
       const result = await evaluateSet(evaluation, set, key, `${set.name} (${k + 1} of ${sets.length})`);
-      if (result === undefined) return leave(group, first, done.size);
       done.set(set.name, result);
       first?.info(describeResult(set, result));
       if (group.rank === 0) await writeResults(config.outputDir, resultsNow());
@@ -93,21 +73,27 @@ async function evaluateAll(
     if (group.rank === 0) {
       const results = resultsNow();
       await writeResults(config.outputDir, results);
-      process.stdout.write(`all results:\n${textTable(results)}\n${summaryLine(results)}\n`);
+      print(`all results:\n${textTable(results)}\n${summaryLine(results)}`);
       log.info(`results: ${path.join(config.outputDir, 'zeroshot.md')} and zeroshot.json`);
     }
     await group.barrier();
-    return 'completed';
   } finally {
     await pictures.close();
     for (const { images } of sets) images.close();
   }
 }
 
-async function leave(group: ProcessGroup, first: Logger | undefined, done: number): Promise<'stopped'> {
-  first?.info(`stopped with ${done} sets done; the same command goes on with the others`);
-  await group.barrier();
-  return 'stopped';
+/** What the tokenizer's largest number is, and one. */
+const WORDS = 49_408;
+
+/** @throws SlipError `config` for a SimCLR model, `unsupported` for one with another vocabulary */
+function wantOurWords(model: UsedModel): void {
+  const { vocabSize } = requireText(model, 'zero-shot classification');
+  if (vocabSize === WORDS) return;
+  throw new SlipError(
+    'unsupported',
+    `${model.path} has a vocabulary of ${vocabSize} words; the tokenizer has ${WORDS}, so its texts cannot be made`,
+  );
 }
 
 /** In the order of this call; results of other sets, from earlier calls, stay behind them. */
@@ -136,23 +122,19 @@ async function openSets(config: ZeroShotConfig, log: Logger | undefined) {
   return { sets, missing };
 }
 
-/** @returns undefined, on all ranks, when one was asked to stop */
-async function evaluateSet(
-  evaluation: Evaluation,
-  set: ZeroShotSet,
-  key: string,
-  title: string,
-): Promise<SetResult | undefined> {
-  const { context, group, model, pictures: encoder, stopRequested } = evaluation;
+async function evaluateSet(evaluation: Evaluation, set: ZeroShotSet, key: string, title: string): Promise<SetResult> {
+  const { config, place, model, pictures: encoder } = evaluation;
+  const { group, stopRequested } = place;
   const startedAt = performance.now();
   const classes = await vectorsOf(evaluation, set);
   const imageSize = model.config.vision.imageSize;
-  const onProgress = tellProgress(context, group, title, set.images.length);
+  const onProgress = tellProgress(place, title, set.images.length);
   const found = await zeroShot({
     ...{ images: set.images, classes, encoder, imageSize, group, stopRequested, onProgress },
     logitScale: model.logitScale ?? 1,
+    ...(config.saveScores ? { scoresFile: path.join(config.outputDir, 'scores', `${set.name}.npy`) } : {}),
   });
-  if (found === undefined) return undefined;
+  if (found === undefined) throw new SlipError('stopped', 'asked to stop; sets that are done are kept');
   const { figures, auc } = found;
   return {
     key,
@@ -165,8 +147,9 @@ async function evaluateSet(
 }
 
 function vectorsOf(evaluation: Evaluation, { name, prompts }: ZeroShotSet): Promise<Float32Array> {
-  const { context, group, model, weightsKey, threads } = evaluation;
-  const { outputDir, truncate } = context.config;
+  const { config, place, model, weightsKey } = evaluation;
+  const { group, threads } = place;
+  const { outputDir, truncate } = config;
   const { embedDim, text } = model.config;
   const store = { folder: path.join(outputDir, 'class-vectors'), key: `${weightsKey} ${truncate}` };
   return keptVectors(store, name, prompts, prompts.labels.length * embedDim, group, async () => {
@@ -176,13 +159,13 @@ function vectorsOf(evaluation: Evaluation, { name, prompts }: ZeroShotSet): Prom
   });
 }
 
-function tellProgress({ session, log }: ZeroShotContext, group: ProcessGroup, title: string, images: number) {
+function tellProgress({ group, log, showProgress }: UsePlace, title: string, images: number) {
   let told = performance.now();
   return (done: number, total: number) => {
     if (group.rank !== 0) return;
     const share = total === 0 ? 1 : done / total;
     const about = Math.round(share * images);
-    session.showProgress({ share, text: title });
+    showProgress({ share, text: title });
     if (performance.now() - told < TELL_MS) return;
     told = performance.now();
     log.info(`${title}: about ${about.toLocaleString('en-US')} of ${images.toLocaleString('en-US')} pictures`);
@@ -196,17 +179,9 @@ function describeResult({ name, metric }: ZeroShotSet, { value, figures, seconds
   );
 }
 
-/** A checkpoint's manifest names the digests of its tensors; of other files size and time have to do. */
-async function keyOfWeights(file: string): Promise<string> {
-  const manifest = await readFile(path.join(file, 'manifest.json')).catch(() => undefined);
-  const { size, mtimeMs } = await stat(file);
-  const facts = manifest ?? `${path.resolve(file)} ${size} ${mtimeMs}`;
-  return createHash('sha256').update(facts).digest('hex').slice(0, 16);
-}
-
 /** What the figures of a set depend on. */
-function keyOfSet({ weightsKey, context }: Evaluation, { name, images, prompts, metric }: ZeroShotSet): string {
-  const { truncate } = context.config;
+function keyOfSet({ weightsKey, config }: Evaluation, { name, images, prompts, metric }: ZeroShotSet): string {
+  const { truncate } = config;
   const ends = [images.describe(0), images.describe(images.length - 1)].map(({ image }) => image.name);
   const facts = [weightsKey, truncate, name, metric, images.length, images.classes, ends, prompts];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);

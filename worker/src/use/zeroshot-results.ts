@@ -5,7 +5,7 @@ import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import type { Metric } from '@slip/data';
 import { PUBLISHED_MODELS } from '@slip/weights';
-import type { ClassificationFigures } from './classification-metrics.js';
+import type { ClassificationFigures } from '../evaluation/classification-metrics.js';
 
 export interface SetResult {
   /** What it was computed from; another one is not continued. */
