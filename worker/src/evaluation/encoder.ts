@@ -41,6 +41,7 @@ async function createEncoder(
   const inputs: Record<string, Float32Array> = {};
   for (const { name } of step.inputs) {
     if (name.startsWith('param/')) inputs[name] = tensorView(state, state.params, name.slice('param/'.length));
+    if (name.startsWith('frozen/')) inputs[name] = tensorView(state, state.buffers, name.slice('frozen/'.length));
   }
   const executor: StepExecutor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads, inputs });
   return {
