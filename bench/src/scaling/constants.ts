@@ -1,6 +1,6 @@
 // The constants of the simulation, and what a step of a model asks of the cluster. Measured ones are from `bench-comm` and the
 // optimizer's bench; assumptions are named so. docs/scaling.md tells how each was found.
-import { type ModelConfig, stateLayout } from '@slip/model/architecture';
+import { type ModelConfig, stateLayout, vitOf } from '@slip/model/architecture';
 import type { ClusterSpec } from './cluster.js';
 
 /** Measured on two cores of an AMD EPYC: docs/scaling.md. */
@@ -82,7 +82,8 @@ export function workloadOf(model: ModelConfig): Workload {
 
 /** Three views and one text, forward and backward (twice the forward): multiplications and additions of the towers. */
 export function flopsPerRow(model: ModelConfig): number {
-  const { vision, text } = model;
+  const { text } = model;
+  const vision = vitOf(model);
   const image = transformerFlops((vision.imageSize / vision.patchSize) ** 2 + 1, vision.width, vision.depth);
   const words = text === undefined ? 0 : transformerFlops(text.contextLength, text.width, text.depth);
   return 3 * (3 * image + words);

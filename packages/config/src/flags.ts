@@ -37,7 +37,7 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
     }),
   ]),
   ...group('Model', [
-    text('model', 'SLIP_VITB16', 'CLIP_, SIMCLR_ or SLIP_ with VITS16, VITB16 or VITL16'),
+    text('model', 'SLIP_VITB16', 'CLIP_, SIMCLR_ or SLIP_ with VITS16, VITB16 or VITL16, or CLIP_RN50'),
     count('ssl-mlp-dim', 4096, 'hidden width of the SSL head', size),
     count('ssl-emb-dim', 256, 'output width of the SSL head', size),
     count('image-size', undefined, "pixels; the model's own (224) unless given, as are all sizes below", size),

@@ -7,6 +7,7 @@ export { createOnnxExecutor, type OnnxExecutorOptions } from './execute/onnx-exe
 export { attention } from './ops/attention.js';
 export { type BatchNormResult, batchNormTrain } from './ops/batch-norm.js';
 export { blockBoundary } from './ops/boundary.js';
+export { conv2d } from './ops/convolution.js';
 export { type Labels, softmaxCrossEntropy, topOneAccuracy } from './ops/cross-entropy.js';
 export { withGradient, withoutGradient } from './ops/custom-gradient.js';
 export { embedding } from './ops/embedding.js';

@@ -14,11 +14,13 @@ export {
   MODEL_NAMES,
   type ModelConfig,
   type ModelOverrides,
+  type ResNetConfig,
   resolveModel,
   type SslHeadConfig,
   type TextConfig,
   type VisionConfig,
   type VisionTransformerConfig,
+  vitOf,
 } from './models.js';
 export {
   countParameters,

@@ -1,13 +1,14 @@
 // Evaluation steps: images or texts to features, no gradients. Features are not normalised.
-import { type StepDefinition, tf } from '@slip/engine';
+import { type StepDefinition, type TensorSpec, tf } from '@slip/engine';
 import type { ModelConfig } from './models.js';
 import { parametersOf } from './parameters.js';
+import { stateLayout } from './state-layout.js';
 import { textFeatures } from './towers/text-transformer.js';
-import { visionFeatures } from './towers/vision-tower.js';
+import { imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 import { parameterInputs } from './train-step.js';
 
 /**
- * `encode_image`: inputs `param/<name>` and `image` [B, 3, S, S]; output `features` [B, embedDim], or [B, width], the bare
+ * `encode_image`: inputs `param/<name>`, `frozen/<name>` for the running statistics of a tower that has them, and `image` [B, 3, S, S]; output `features` [B, embedDim], or [B, width], the bare
  * tower feature, where the model has no image projection (SIMCLR).
  */
 export function imageFeatureStep(model: ModelConfig, { batchSize }: { batchSize: number }): StepDefinition {
@@ -16,12 +17,14 @@ export function imageFeatureStep(model: ModelConfig, { batchSize }: { batchSize:
     name: `encode images ${model.name}`,
     inputs: [
       ...inputsOf(model, (name) => name.startsWith('visual.') || name === 'image_projection'),
+      ...runningStatistics(model),
       { name: 'image', shape: [batchSize, 3, imageSize, imageSize], dtype: 'float32' },
     ],
     fn(inputs) {
       const params = parametersOf(inputs, 'param/');
-      const features = visionFeatures(inputs.image, params, model.vision);
-      return { features: model.text === undefined ? features : tf.matMul(features, params.get('image_projection')) };
+      const running = parametersOf(inputs, 'frozen/').in('visual');
+      const features = visionFeatures(inputs.image, params, model.vision, { running });
+      return { features: model.text === undefined ? features : imageEmbedding(features, params, model.vision) };
     },
   };
 }
@@ -42,6 +45,12 @@ export function textFeatureStep(model: ModelConfig, { batchSize }: { batchSize: 
       return { features: tf.matMul(textFeatures(inputs.tokens, params, text), params.get('text_projection')) };
     },
   };
+}
+
+function runningStatistics(model: ModelConfig): TensorSpec[] {
+  return stateLayout(model)
+    .entries.filter(({ name, kind, dtype }) => kind === 'buffer' && dtype === 'float32' && name.startsWith('visual.'))
+    .map(({ name, shape }) => ({ name: `frozen/${name}`, shape, dtype: 'float32' }));
 }
 
 function inputsOf(model: ModelConfig, wanted: (name: string) => boolean) {

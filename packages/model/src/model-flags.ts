@@ -1,13 +1,22 @@
 // A model in the flags of a run: the inverse of `resolveModel`, for advice that can be copied. Pure.
 import { SlipError } from '@slip/core';
-import { MODEL_NAMES, type ModelConfig, type ModelOverrides, resolveModel } from './models.js';
+import {
+  MODEL_NAMES,
+  type ModelConfig,
+  type ModelOverrides,
+  resolveModel,
+  type VisionTransformerConfig,
+} from './models.js';
 
 /**
  * @returns `--model` of the registered model that is nearest, and a flag for each difference
  * @throws SlipError `unsupported` when no flags make this model, because of its number of words
  */
 export function modelFlags(model: ModelConfig): string[] {
-  const candidates = MODEL_NAMES.filter((name) => resolveModel(name).family === model.family);
+  const candidates = MODEL_NAMES.filter((name) => {
+    const known = resolveModel(name);
+    return known.family === model.family && known.vision.kind === model.vision.kind;
+  });
   const choices = candidates.map((name) => ['--model', name, ...differences(model, resolveModel(name))]);
   const [first, ...others] = choices;
   return others.reduce((best, choice) => (choice.length < best.length ? choice : best), first);
@@ -33,14 +42,9 @@ function differences(model: ModelConfig, known: ModelConfig): string[] {
 function overridesOf({ vision, text, ssl, embedDim }: ModelConfig): Partial<ModelOverrides> {
   return {
     imageSize: vision.imageSize,
-    patchSize: vision.patchSize,
     visionWidth: vision.width,
-    visionDepth: vision.depth,
     visionHeads: vision.heads,
-    visionPreNorm: vision.preNorm,
-    patchBias: vision.patchBias,
-    visionActivation: vision.activation,
-    visionNormEps: vision.normEps,
+    ...(vision.kind === 'vit' ? vitOverrides(vision) : {}),
     ...(text === undefined
       ? {}
       : {
@@ -53,5 +57,16 @@ function overridesOf({ vision, text, ssl, embedDim }: ModelConfig): Partial<Mode
           embedDim,
         }),
     ...(ssl === undefined ? {} : { sslMlpDim: ssl.mlpDim, sslEmbDim: ssl.embDim }),
+  };
+}
+
+function vitOverrides(vision: VisionTransformerConfig): Partial<ModelOverrides> {
+  return {
+    patchSize: vision.patchSize,
+    visionDepth: vision.depth,
+    visionPreNorm: vision.preNorm,
+    patchBias: vision.patchBias,
+    visionActivation: vision.activation,
+    visionNormEps: vision.normEps,
   };
 }

@@ -1,4 +1,4 @@
-// The nine registered models and their smaller siblings, as numbers; not their tensors (state-layout.ts).
+// The ten registered models and their smaller siblings, as numbers; not their tensors (state-layout.ts).
 import { SlipError } from '@slip/core';
 
 export type Family = 'CLIP' | 'SIMCLR' | 'SLIP';
@@ -25,8 +25,20 @@ export interface VisionTransformerConfig {
   readonly normEps: number;
 }
 
+/** OpenAI's modified ResNet: bottleneck blocks in four stages, attention pooling that ends in the shared space. */
+export interface ResNetConfig {
+  readonly kind: 'resnet';
+  readonly imageSize: number;
+  /** Channels after the stem; the last stage has 32 times as many. */
+  readonly width: number;
+  /** Blocks of each stage. */
+  readonly layers: readonly number[];
+  /** Of the attention pooling. */
+  readonly heads: number;
+}
+
 /** A union by `kind`: nothing outside the tower may assume a ViT. */
-export type VisionConfig = VisionTransformerConfig;
+export type VisionConfig = VisionTransformerConfig | ResNetConfig;
 
 export interface TextConfig {
   readonly contextLength: number;
@@ -85,9 +97,12 @@ const TOWERS: Readonly<Record<string, { width: number; depth: number; heads: num
   VITL16: { width: 1024, depth: 24, heads: 16 },
 };
 
-export const MODEL_NAMES: readonly string[] = FAMILIES.flatMap((family) =>
-  Object.keys(TOWERS).map((tower) => `${family}_${tower}`),
-);
+const RESNET_50 = 'CLIP_RN50';
+
+export const MODEL_NAMES: readonly string[] = [
+  ...FAMILIES.flatMap((family) => Object.keys(TOWERS).map((tower) => `${family}_${tower}`)),
+  RESNET_50,
+];
 
 /** @throws SlipError `config` for an unknown name or sizes that do not fit each other, naming the flag */
 export function resolveModel(name: string, overrides: Partial<ModelOverrides> = {}): ModelConfig {
@@ -95,28 +110,65 @@ export function resolveModel(name: string, overrides: Partial<ModelOverrides> = 
     throw new SlipError('config', `--model ${name} is not known; there are ${MODEL_NAMES.join(', ')}`);
   }
   const [family, tower] = name.split('_') as [Family, string];
-  const sizes = TOWERS[tower];
+  const isResNet = name === RESNET_50;
   const model: ModelConfig = {
     name,
     family,
-    vision: {
-      kind: 'vit',
-      imageSize: overrides.imageSize ?? 224,
-      patchSize: overrides.patchSize ?? 16,
-      width: overrides.visionWidth ?? sizes.width,
-      depth: overrides.visionDepth ?? sizes.depth,
-      heads: overrides.visionHeads ?? sizes.heads,
-      preNorm: overrides.visionPreNorm ?? false,
-      patchBias: overrides.patchBias ?? true,
-      activation: overrides.visionActivation ?? 'gelu',
-      normEps: overrides.visionNormEps ?? 1e-6,
-    },
-    embedDim: overrides.embedDim ?? 512,
+    vision: isResNet ? resNetConfig(overrides) : visionTransformerConfig(tower, overrides),
+    embedDim: overrides.embedDim ?? (isResNet ? 1024 : 512),
     ...(family === 'SIMCLR' ? {} : { text: textConfig(overrides) }),
     ...(family === 'CLIP' ? {} : { ssl: { mlpDim: overrides.sslMlpDim ?? 4096, embDim: overrides.sslEmbDim ?? 256 } }),
   };
   checkSizes(model);
   return model;
+}
+
+function visionTransformerConfig(tower: string, overrides: Partial<ModelOverrides>): VisionTransformerConfig {
+  const sizes = TOWERS[tower];
+  return {
+    kind: 'vit',
+    imageSize: overrides.imageSize ?? 224,
+    patchSize: overrides.patchSize ?? 16,
+    width: overrides.visionWidth ?? sizes.width,
+    depth: overrides.visionDepth ?? sizes.depth,
+    heads: overrides.visionHeads ?? sizes.heads,
+    preNorm: overrides.visionPreNorm ?? false,
+    patchBias: overrides.patchBias ?? true,
+    activation: overrides.visionActivation ?? 'gelu',
+    normEps: overrides.visionNormEps ?? 1e-6,
+  };
+}
+
+/** What a ViT has and a ResNet has not. */
+const VIT_ONLY = {
+  patchSize: '--patch-size',
+  visionDepth: '--vision-depth',
+  visionPreNorm: '--vision-pre-norm',
+  patchBias: '--patch-bias',
+  visionActivation: '--vision-activation',
+  visionNormEps: '--vision-norm-eps',
+} as const;
+
+function resNetConfig(overrides: Partial<ModelOverrides>): ResNetConfig {
+  for (const [key, flag] of Object.entries(VIT_ONLY)) {
+    if (overrides[key as keyof typeof VIT_ONLY] !== undefined) {
+      throw new SlipError('config', `${flag} is of a ViT, and ${RESNET_50} has a ResNet; leave it out`);
+    }
+  }
+  const width = overrides.visionWidth ?? 64;
+  return {
+    kind: 'resnet',
+    imageSize: overrides.imageSize ?? 224,
+    width,
+    layers: [3, 4, 6, 3],
+    heads: overrides.visionHeads ?? Math.max(1, width / 2),
+  };
+}
+
+/** The tower of a model where only a ViT will do. @throws SlipError `unsupported` for another */
+export function vitOf({ name, vision }: ModelConfig): VisionTransformerConfig {
+  if (vision.kind === 'vit') return vision;
+  throw new SlipError('unsupported', `${name} has no ViT, and this needs one`);
 }
 
 function textConfig(overrides: Partial<ModelOverrides>): TextConfig {
@@ -133,10 +185,9 @@ function textConfig(overrides: Partial<ModelOverrides>): TextConfig {
 function checkSizes({ vision, text, embedDim, ssl }: ModelConfig): void {
   const positive: Record<string, number | undefined> = {
     '--image-size': vision.imageSize,
-    '--patch-size': vision.patchSize,
     '--vision-width': vision.width,
-    '--vision-depth': vision.depth,
     '--vision-heads': vision.heads,
+    ...(vision.kind === 'vit' ? { '--patch-size': vision.patchSize, '--vision-depth': vision.depth } : {}),
     '--text-width': text?.width,
     '--text-depth': text?.depth,
     '--text-heads': text?.heads,
@@ -155,11 +206,19 @@ function checkSizes({ vision, text, embedDim, ssl }: ModelConfig): void {
       `--context-length ${text.contextLength} is too short; 3 holds start, one token and end`,
     );
   }
-  if (!(vision.normEps > 0)) throw new SlipError('config', `--vision-norm-eps ${vision.normEps} is not above 0`);
-  mustDivide('--image-size', vision.imageSize, '--patch-size', vision.patchSize);
-  mustDivide('--vision-width', vision.width, '--vision-heads', vision.heads);
+  if (vision.kind === 'vit') {
+    if (!(vision.normEps > 0)) throw new SlipError('config', `--vision-norm-eps ${vision.normEps} is not above 0`);
+    mustDivide('--image-size', vision.imageSize, '--patch-size', vision.patchSize);
+    mustDivide('--vision-width', vision.width, '--vision-heads', vision.heads);
+  } else {
+    mustDivide('--image-size', vision.imageSize, 'the strides of a ResNet,', RESNET_STRIDE);
+    mustDivide('32 x --vision-width', RESNET_STRIDE * vision.width, '--vision-heads', vision.heads);
+  }
   if (text !== undefined) mustDivide('--text-width', text.width, '--text-heads', text.heads);
 }
+
+/** Pixels for one place of the last stage; also how many times the stem's channels that stage has. */
+export const RESNET_STRIDE = 32;
 
 function mustDivide(flag: string, value: number, divisorFlag: string, divisor: number): void {
   if (value % divisor !== 0) {

@@ -2,7 +2,8 @@
 import type { TensorEntry } from './architecture.js';
 
 const MOMENTUM = 0.1;
-const VIEWS = ['aug1', 'aug2'];
+/** The SSL head sees two views, a vision tower with batch norm one: its family has no other. */
+const VIEWS = { image_mlp: ['aug1', 'aug2'], visual: ['image'] };
 
 /**
  * Advances all running means and variances in `buffers` by one micro-batch: first view, then second.
@@ -19,17 +20,19 @@ export function updateRunningStatistics(
   options: { readonly globalRows: number; readonly batchesTracked: number },
 ): number {
   const unbias = options.globalRows / Math.max(1, options.globalRows - 1);
-  let found = false;
+  let views: readonly string[] = [];
   for (const { name, kind, dtype, offset, size } of entries) {
     if (kind !== 'buffer' || dtype !== 'float32' || !/\.running_(mean|var)$/.test(name)) continue;
-    found = true;
     const isVariance = name.endsWith('.running_var');
     const module = name.slice(0, name.lastIndexOf('.'));
-    for (const view of VIEWS) {
-      const batch = statistic(`bn/${module}/${view}/${isVariance ? 'variance' : 'mean'}`);
-      const factor = MOMENTUM * (isVariance ? unbias : 1);
+    const isTower = module.startsWith('visual.');
+    views = isTower ? VIEWS.visual : VIEWS.image_mlp;
+    for (const view of views) {
+      // A tower has values at many places of a row, and knows how many: its variance comes unbiased.
+      const batch = statistic(`bn/${module}/${view}/${isVariance ? (isTower ? 'unbiased' : 'variance') : 'mean'}`);
+      const factor = MOMENTUM * (isVariance && !isTower ? unbias : 1);
       for (let i = 0; i < size; i++) buffers[offset + i] = (1 - MOMENTUM) * buffers[offset + i] + factor * batch[i];
     }
   }
-  return found ? options.batchesTracked + VIEWS.length : options.batchesTracked;
+  return options.batchesTracked + views.length;
 }

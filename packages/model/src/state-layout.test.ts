@@ -13,7 +13,10 @@ interface ReferenceEntry {
 }
 const reference = readGolden('state-dict.json') as Record<string, { params: number; entries: ReferenceEntry[] }>;
 
-for (const name of MODEL_NAMES) {
+/** CLIP_RN50 is not of the original: its names are held against PyTorch beside its tower. */
+const ORIGINALS = MODEL_NAMES.filter((name) => name !== 'CLIP_RN50');
+
+for (const name of ORIGINALS) {
   test(`${name} has the reference's tensors, in its order`, () => {
     const model = resolveModel(name);
     const ours = stateLayout(model).entries.map((entry) => ({
@@ -28,7 +31,7 @@ for (const name of MODEL_NAMES) {
       kind,
       ...(kind === 'param' ? { wd } : {}),
     }));
-    assert.equal(Object.keys(reference).length, MODEL_NAMES.length);
+    assert.equal(Object.keys(reference).length, ORIGINALS.length);
     assert.deepEqual(ours, theirs);
     assert.equal(countParameters(model), reference[name].params);
   });

@@ -1,6 +1,15 @@
 // Every tensor of a model in state-dict order: name, shape, initialisation, weight decay, place in the flat arenas
 // (reference 1.2 to 1.4, 2.1). Data only; drawing the numbers is initialise.ts.
-import type { ModelConfig, SslHeadConfig, TextConfig, VisionTransformerConfig } from './models.js';
+
+import { bottlenecks } from './bottlenecks.js';
+import {
+  type ModelConfig,
+  RESNET_STRIDE,
+  type ResNetConfig,
+  type SslHeadConfig,
+  type TextConfig,
+  type VisionTransformerConfig,
+} from './models.js';
 
 /** How a parameter starts. `truncatedNormal` cuts at the absolute values -2 and 2, as timm does. */
 export type Initialisation =
@@ -68,17 +77,19 @@ function decays(name: string, shape: readonly number[]): boolean {
 function declare(model: ModelConfig): Declaration[] {
   const { vision, text, ssl, embedDim } = model;
   return [
-    ...(text === undefined ? [] : projections(vision.width, text, embedDim)),
-    ...visionTransformer(vision),
+    ...(text === undefined ? [] : projections(vision.kind === 'vit' ? vision.width : undefined, text, embedDim)),
+    ...(vision.kind === 'vit' ? visionTransformer(vision) : modifiedResNet(vision, embedDim)),
     ...(text === undefined ? [] : textTransformer(text)),
     ...(ssl === undefined ? [] : sslHead(vision.width, ssl)),
   ];
 }
 
-function projections(visionWidth: number, text: TextConfig, embedDim: number): Declaration[] {
+/** @param visionWidth undefined where the tower ends in the shared space already */
+function projections(visionWidth: number | undefined, text: TextConfig, embedDim: number): Declaration[] {
+  const image = visionWidth === undefined ? [] : [{ shape: [visionWidth, embedDim], std: visionWidth ** -0.5 }];
   return [
     { name: 'positional_embedding', shape: [text.contextLength, text.width], initial: normal(0.01) },
-    { name: 'image_projection', shape: [visionWidth, embedDim], initial: normal(visionWidth ** -0.5) },
+    ...image.map(({ shape, std }) => ({ name: 'image_projection', shape, initial: normal(std) })),
     { name: 'text_projection', shape: [text.width, embedDim], initial: normal(text.width ** -0.5) },
     { name: 'logit_scale', shape: [], initial: constant(Math.log(1 / 0.07)) },
   ];
@@ -108,6 +119,49 @@ export function visionTransformer(config: VisionTransformerConfig): Declaration[
       ];
     }),
     ...norm('visual.norm', width),
+  ];
+}
+
+/** Names, order and initialisation are those of OpenAI's CLIP. */
+function modifiedResNet(config: ResNetConfig, embedDim: number): Declaration[] {
+  const { width, imageSize } = config;
+  const conv = (name: string, out: number, input: number, kernel: number): Declaration => ({
+    name: `visual.${name}.weight`,
+    shape: [out, input, kernel, kernel],
+    initial: uniform(input * kernel * kernel),
+  });
+  const features = RESNET_STRIDE * width;
+  const pool = 'visual.attnpool';
+  const weight = normal(features ** -0.5);
+  return [
+    conv('conv1', width / 2, 3, 3),
+    ...batchNorm('visual.bn1', width / 2),
+    conv('conv2', width / 2, width / 2, 3),
+    ...batchNorm('visual.bn2', width / 2),
+    conv('conv3', width, width / 2, 3),
+    ...batchNorm('visual.bn3', width),
+    ...bottlenecks(config).flatMap(({ name, inputs, planes, hasShortcut }) => [
+      conv(`${name}.conv1`, planes, inputs, 1),
+      ...batchNorm(`visual.${name}.bn1`, planes),
+      conv(`${name}.conv2`, planes, planes, 3),
+      ...batchNorm(`visual.${name}.bn2`, planes),
+      conv(`${name}.conv3`, 4 * planes, planes, 1),
+      // A block begins as the identity.
+      ...batchNorm(`visual.${name}.bn3`, 4 * planes, 0),
+      ...(hasShortcut
+        ? [conv(`${name}.downsample.0`, 4 * planes, inputs, 1), ...batchNorm(`visual.${name}.downsample.1`, 4 * planes)]
+        : []),
+    ]),
+    {
+      name: `${pool}.positional_embedding`,
+      shape: [(imageSize / RESNET_STRIDE) ** 2 + 1, features],
+      initial: normal(features ** -0.5),
+      decay: true,
+    },
+    ...['k_proj', 'q_proj', 'v_proj'].flatMap((name) =>
+      linear(`${pool}.${name}`, features, features, weight, uniform(features)),
+    ),
+    ...linear(`${pool}.c_proj`, embedDim, features, weight, uniform(features)),
   ];
 }
 
@@ -148,16 +202,16 @@ function linear(name: string, out: number, input: number, weight: Initialisation
   ];
 }
 
-function norm(name: string, width: number): Declaration[] {
+function norm(name: string, width: number, weight = 1): Declaration[] {
   return [
-    { name: `${name}.weight`, shape: [width], initial: constant(1) },
+    { name: `${name}.weight`, shape: [width], initial: constant(weight) },
     { name: `${name}.bias`, shape: [width], initial: constant(0) },
   ];
 }
 
-function batchNorm(name: string, width: number): Declaration[] {
+function batchNorm(name: string, width: number, weight = 1): Declaration[] {
   return [
-    ...norm(name, width),
+    ...norm(name, width, weight),
     { name: `${name}.running_mean`, shape: [width], kind: 'buffer', initial: constant(0) },
     { name: `${name}.running_var`, shape: [width], kind: 'buffer', initial: constant(1) },
     { name: `${name}.num_batches_tracked`, shape: [], kind: 'buffer', dtype: 'int64', initial: constant(0) },

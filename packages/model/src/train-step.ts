@@ -7,7 +7,7 @@ import { type Parameters, parametersOf } from './parameters.js';
 import { stateLayout } from './state-layout.js';
 import { sslHead } from './towers/ssl-head.js';
 import { textFeatures } from './towers/text-transformer.js';
-import { hasBatchStatistics, visionFeatures } from './towers/vision-tower.js';
+import { hasBatchStatistics, imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 
 export interface TrainStepOptions extends RowPlacement {
   readonly gather: Gather;
@@ -30,7 +30,7 @@ const LOSS_SCALE: TensorSpec = { name: 'loss_scale', shape: [], dtype: 'float32'
  * Outputs: `grad/<name>` for each parameter, of this rank's loss plus what other ranks' losses owe to its rows, so that the
  * mean over ranks is the gradient of the global loss; `loss`, `clip_loss`, `clip_acc`, `ssl_loss`, `ssl_acc` as the family
  * has them, weighted likewise where ranks have different numbers of rows: their mean over ranks is that over all rows;
- * `bn/<module>/<view>/mean` and `.../variance` of the global batch.
+ * `bn/<module>/<view>/mean` and `.../variance` of the global batch (`.../unbiased` in a vision tower).
  */
 export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDefinition {
   const names = parameterNames(model);
@@ -88,8 +88,8 @@ function forward(
   options: TrainStepOptions,
 ): Tensors & { loss: tf.Tensor } {
   const views = ['image', 'aug1', 'aug2'].filter((view) => inputs[view] !== undefined);
-  const features = towerFeatures(model, params, views, inputs);
   const outputs: Tensors = {};
+  const features = towerFeatures(model, params, views, inputs, outputs);
   const clip =
     model.text === undefined
       ? undefined
@@ -119,9 +119,22 @@ function totalLoss(clip: ContrastiveLoss | undefined, ssl: ContrastiveLoss | und
 }
 
 /** One pass for all views where the tower allows it: larger products, and each weight's gradient summed once. */
-function towerFeatures(model: ModelConfig, params: Parameters, views: readonly string[], inputs: Tensors): Tensors {
+function towerFeatures(
+  model: ModelConfig,
+  params: Parameters,
+  views: readonly string[],
+  inputs: Tensors,
+  outputs: Tensors,
+): Tensors {
   if (views.length === 1 || hasBatchStatistics(model.vision)) {
-    return Object.fromEntries(views.map((view) => [view, visionFeatures(inputs[view], params, model.vision)]));
+    const ofView = (view: string) =>
+      visionFeatures(inputs[view], params, model.vision, {
+        record: (module, mean, variance) => {
+          outputs[`bn/visual.${module}/${view}/mean`] = mean;
+          outputs[`bn/visual.${module}/${view}/unbiased`] = variance;
+        },
+      });
+    return Object.fromEntries(views.map((view) => [view, ofView(view)]));
   }
   const stacked = visionFeatures(
     tf.concat(
@@ -142,7 +155,7 @@ function clipPart(
   tokens: tf.Tensor,
   options: TrainStepOptions,
 ): ContrastiveLoss {
-  const imageEmbed = tf.matMul(imageFeatures, params.get('image_projection'));
+  const imageEmbed = imageEmbedding(imageFeatures, params, model.vision);
   const textEmbed = tf.matMul(textFeatures(tokens, params, model.text!), params.get('text_projection'));
   return clipLoss(imageEmbed, textEmbed, tf.exp(params.get('logit_scale')), options, options.gather);
 }

@@ -152,7 +152,7 @@ function registeredHeads(width: number, depth: number, preNorm: boolean): number
   if (preNorm) return width % 64 === 0 ? width / 64 : undefined;
   const name = MODEL_NAMES.find((candidate) => {
     const { vision } = resolveModel(candidate);
-    return vision.width === width && vision.depth === depth;
+    return vision.kind === 'vit' && vision.width === width && vision.depth === depth;
   });
   return name === undefined ? undefined : resolveModel(name).vision.heads;
 }
@@ -162,6 +162,7 @@ function registeredName(family: Family | undefined, vision: VisionDescription): 
     const known = resolveModel(name);
     return (
       known.family === family &&
+      known.vision.kind === 'vit' &&
       known.vision.width === vision.width &&
       known.vision.depth === vision.depth &&
       known.vision.patchSize === vision.patchSize &&

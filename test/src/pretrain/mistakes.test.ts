@@ -19,7 +19,11 @@ test('mistakes that are found before anything starts', async (context) => {
     [['--image-size', '30', '--patch-size', '16'], /--image-size 30 is not a multiple of --patch-size 16/, 2],
     [['--recipe', 'nothing'], /--recipe nothing: cannot read configs\/nothing.yaml/, 2],
     [['--recipe', recipe], /wrong.yaml:3: unknown key "learning-rate"/, 2],
-    [['--precision', 'fp16'], /--precision fp16 is not there yet; use --precision fp32/, 8],
+    [
+      ['--precision', 'fp16', '--compress', 'powersgd'],
+      /--compress powersgd .* which --precision fp16 changes; use bf16 or fp32/,
+      2,
+    ],
     [['--device', 'cuda'], /--device cuda is not there yet; use --device cpu/, 8],
     [
       ['--output-dir', path.join(recipe, 'run')],

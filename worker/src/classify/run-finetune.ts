@@ -3,7 +3,7 @@ import { type FinetuneConfig, finetuneSizes, mixes, planTraining } from '@slip/c
 import { SlipError } from '@slip/core';
 import { type LabelledAugmentation, type LabelledView, parseRandAugment, type TrainLoaderOptions } from '@slip/data';
 import { finetuneStep, lrSchedule, mixRows } from '@slip/model';
-import { type ClassifierConfig, finetuneLayout, type VisionConfig } from '@slip/model/architecture';
+import { type ClassifierConfig, finetuneLayout, type VisionTransformerConfig } from '@slip/model/architecture';
 import type { LanePlan } from '../pretrain/lanes.js';
 import { adamWOptimizer, type Optimizer, withAverage } from '../pretrain/optimizer.js';
 import { runTraining, type TaskPlace, type TrainingParts, type WorkerContext } from '../pretrain/run-training.js';
@@ -65,10 +65,10 @@ async function finetuneParts(config: FinetuneConfig, place: TaskPlace): Promise<
 }
 
 /** The registered sizes, with what the weights say of the rest. @throws SlipError `config` when they do not fit */
-async function towerFor(config: FinetuneConfig, cacheFolder: string): Promise<VisionConfig> {
+async function towerFor(config: FinetuneConfig, cacheFolder: string): Promise<VisionTransformerConfig> {
   const { inputSize: imageSize, patchSize, width, depth, heads } = finetuneSizes(config);
   const plain = { preNorm: false, patchBias: true, activation: 'gelu', normEps: 1e-6 } as const;
-  const wanted: VisionConfig = { kind: 'vit', imageSize, patchSize, width, depth, heads, ...plain };
+  const wanted: VisionTransformerConfig = { kind: 'vit', imageSize, patchSize, width, depth, heads, ...plain };
   if (config.pretrained === '') return wanted;
   const found = await withWeights(config.pretrained, cacheFolder, (weights) => towerOf(weights, { heads }));
   const sizes = [

@@ -19,7 +19,7 @@ export interface EncoderOptions {
   readonly unit: boolean;
 }
 
-/** A parameter by its name in the state dict. */
+/** A parameter or a running statistic by its name in the state dict. */
 export type TensorLookup = (name: string) => Float32Array;
 
 /** Input [rows, 3, S, S], normalised; rows of width embedDim, or of the tower's own width where the model has no projection. */
@@ -40,7 +40,8 @@ async function createEncoder(
 ): Promise<Encoder> {
   const inputs: Record<string, Float32Array> = {};
   for (const { name } of step.inputs) {
-    if (name.startsWith('param/')) inputs[name] = tensors(name.slice('param/'.length));
+    const [, tensor] = /^(?:param|frozen)\/(.*)$/.exec(name) ?? [];
+    if (tensor !== undefined) inputs[name] = tensors(tensor);
   }
   const executor: StepExecutor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads, inputs });
   return {

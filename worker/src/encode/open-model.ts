@@ -60,11 +60,11 @@ function requireHeads({ path, model: { vision, text } }: Weights): void {
   );
 }
 
-/** What encoding needs: not the head of self-supervision. */
+/** What encoding needs: not the head of self-supervision, nor how often running statistics were updated. */
 async function readParameters({ tensors }: Weights): Promise<ReadonlyMap<string, Float32Array>> {
   const values = new Map<string, Float32Array>();
   for (const tensor of tensors) {
-    if (tensor.name.startsWith('image_mlp.')) continue;
+    if (tensor.name.startsWith('image_mlp.') || tensor.name.endsWith('.num_batches_tracked')) continue;
     const single = widened(tensor);
     if (single.dtype !== 'F32') {
       throw new SlipError('unsupported', `${tensor.name} has the type ${tensor.dtype}; float32 or halves are wanted`);

@@ -22,5 +22,6 @@ export function textEncoder(
 }
 
 function tensorsOf(state: TrainState): encode.TensorLookup {
-  return (name) => tensorView(state, state.params, name);
+  const kinds = new Map(state.entries.map(({ name, kind }) => [name, kind]));
+  return (name) => tensorView(state, kinds.get(name) === 'buffer' ? state.buffers : state.params, name);
 }

@@ -91,8 +91,12 @@ function advice({ model }: Weights): string {
 function disagreements({ model }: Weights, { vision, text }: ModelConfig): string[] {
   const pairs: [flag: string, file: unknown, run: unknown][] = [
     ['--vision-heads', model.vision.heads, vision.heads],
-    ['--vision-activation', model.vision.activation, vision.activation],
-    ['--vision-norm-eps', model.vision.normEps, vision.normEps],
+    ...(vision.kind === 'vit'
+      ? ([
+          ['--vision-activation', model.vision.activation, vision.activation],
+          ['--vision-norm-eps', model.vision.normEps, vision.normEps],
+        ] as [string, unknown, unknown][])
+      : []),
     ...(model.text === undefined || text === undefined
       ? []
       : ([

@@ -2,6 +2,7 @@
 import { COLLECTIVE_KERNELS } from '../collectives.js';
 import { ATTENTION_KERNELS } from '../ops/attention.js';
 import { BOUNDARY_KERNELS } from '../ops/boundary.js';
+import { CONVOLUTION_KERNELS } from '../ops/convolution.js';
 import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
 import { EMBEDDING_KERNELS } from '../ops/embedding.js';
 import { GELU_KERNELS } from '../ops/gelu.js';
@@ -29,6 +30,7 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
     ...EMBEDDING_KERNELS,
     ...CROSS_ENTROPY_KERNELS,
     ...BOUNDARY_KERNELS,
+    ...CONVOLUTION_KERNELS,
     ...PRECISION_KERNELS,
     ...COLLECTIVE_KERNELS,
   ].map((kernel) => [kernel.name, kernel]),

@@ -16,7 +16,10 @@ test('batch norm gives hand-computed values and statistics', async () => {
     gamma: { shape: [2], values: [2, 1] },
     beta: { shape: [2], values: [1, -1] },
   };
-  const results = await runCompiled(given, ({ x, gamma, beta }) => ({ ...batchNormTrain(x!, gamma!, beta!, 0.5) }));
+  const results = await runCompiled(given, ({ x, gamma, beta }) => {
+    const { y, mean, varianceBiased } = batchNormTrain(x!, gamma!, beta!, 0.5);
+    return { y, mean, varianceBiased };
+  });
   assertClose(results.mean!, [3, 10], 1e-7, 'mean');
   assertClose(results.varianceBiased!, [3.5, 0], 1e-7, 'variance');
   assertClose(results.y!, [-1, -1, 0, -1, 1, -1, 4, -1], 1e-6, 'y');

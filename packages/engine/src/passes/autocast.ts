@@ -5,7 +5,7 @@ import { GraphBuilder, type HalfType, halfOf } from '../trace/graph.js';
 /** Matrix products and convolutions: halves in, halves out, forward and backward. */
 const HALF_KERNELS = new Set([
   ...['SlipLinear', 'BatchMatMul', '_FusedMatMul', 'SlipAttention', 'SlipAttentionGrad'],
-  ...['Conv2D', 'Conv2DBackpropInput', 'Conv2DBackpropFilter'],
+  ...['SlipConv', 'SlipConvInputGrad', 'SlipConvFilterGrad'],
 ]);
 
 /** What loses too much in halves, or leaves their range: sums, norms, exponentials, losses. */

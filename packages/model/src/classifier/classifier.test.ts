@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
 import { createEagerExecutor, createOnnxExecutor, type StepDefinition, type StepExecutor } from '@slip/engine';
-import { resolveModel, type StateLayout } from '../architecture.js';
+import { resolveModel, type StateLayout, vitOf } from '../architecture.js';
 import { adamW } from '../optimizer/adamw.js';
 import { sgd } from '../optimizer/sgd.js';
 import { readGolden, relativeError } from '../testing/golden-model.js';
@@ -51,10 +51,12 @@ const golden = readGolden('classifier.json') as {
 const { batch, config: sizes, smoothing } = golden;
 const size = sizes.image;
 const labels = Int32Array.from({ length: batch }, (_, b) => (3 * b + 1) % sizes.classes);
-const { vision } = resolveModel('SIMCLR_VITS16', {
-  ...{ imageSize: size, patchSize: sizes.patch, visionWidth: sizes.width },
-  ...{ visionDepth: sizes.depth, visionHeads: sizes.heads },
-});
+const vision = vitOf(
+  resolveModel('SIMCLR_VITS16', {
+    ...{ imageSize: size, patchSize: sizes.patch, visionWidth: sizes.width },
+    ...{ visionDepth: sizes.depth, visionHeads: sizes.heads },
+  }),
+);
 /** float32 against float64, per tensor, relative to its norm or this share of the largest norm. */
 const TOLERANCE = 1e-4;
 const NORM_FLOOR = 5e-2;
@@ -328,7 +330,7 @@ test('the scales of layers and the rates of dropping are those of the vectors', 
     ['depth12_0.65', 12, 0.65],
     ['depth24_0.75', 24, 0.75],
   ] as const) {
-    const tower = resolveModel('SIMCLR_VITS16', { visionWidth: 12, visionDepth: depth }).vision;
+    const tower = vitOf(resolveModel('SIMCLR_VITS16', { visionWidth: 12, visionDepth: depth }));
     const layout = finetuneLayout(plainClassifier(tower, 2), {
       layerDecay,
       decayRelativePositions: true,
