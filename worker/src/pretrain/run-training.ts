@@ -26,6 +26,7 @@ import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import type { Optimizer } from './optimizer.js';
+import { tellReplaced } from './replaced-samples.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
@@ -166,7 +167,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
-    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome);
+    await tellReplaced(loaders, group, log);
+    if (group.rank === 0) await finishRun(context, plan, state, clock, outcome);
     await group.barrier();
     return outcome;
   } finally {
@@ -338,12 +340,9 @@ async function finishRun(
   { config, log }: WorkerContext<TrainingConfig>,
   plan: Plan,
   state: TrainState,
-  lanes: readonly Lane[],
   { run }: CollectiveClock,
   outcome: TrainOutcome,
 ): Promise<void> {
-  const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
-  if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
   if (run.commMs > run.exposedMs) {
     log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
   }
