@@ -162,7 +162,10 @@ test('a run whose views were exact does not go on with fast ones; folders from b
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = path.join(folder, 'config.json');
   const start = async (transforms?: string) => {
-    const { config, hash } = await resolve({ 'output-dir': folder, ...(transforms === undefined ? {} : { transforms }) });
+    const { config, hash } = await resolve({
+      'output-dir': folder,
+      ...(transforms === undefined ? {} : { transforms }),
+    });
     await writeRunConfig(config, hash);
     return { config, hash };
   };
