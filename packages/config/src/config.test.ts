@@ -173,6 +173,27 @@ test('a run folder takes the same run again, and refuses another', async (contex
   assert.equal(readFileSync(path.join(folder, 'config.json'), 'utf8'), before);
 });
 
+test('a run whose views were exact does not go on with fast ones; folders from before there was a choice were exact', async (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-transforms-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'config.json');
+  const start = async (transforms?: string) => {
+    const { config, hash } = await resolve({
+      'output-dir': folder,
+      ...(transforms === undefined ? {} : { transforms }),
+    });
+    await writeRunConfig(config, hash);
+    return { config, hash };
+  };
+  const { config, hash } = await start('exact');
+  assert.equal((await resolve({})).config.transforms, 'fast');
+  await assert.rejects(start(), /another run \(transforms "exact" -> "fast"\)/);
+  const { transforms: _, ...older } = config;
+  writeFileSync(file, JSON.stringify({ hash: 'of other settings', config: older }));
+  await assert.rejects(start('fast'), /another run \(transforms "exact" -> "fast"\)/);
+  assert.equal((await start('exact')).hash, hash);
+});
+
 test('rows of a micro-batch are spread as evenly as can be, and fewer rows than workers are refused', async () => {
   const rowsOn = async (nprocPerNode: number, rows: number, flags: Record<string, unknown> = {}) => {
     const { config } = await resolvePretrainConfig({

@@ -30,6 +30,7 @@ import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from 
 import { freshLossScale } from './loss-scale.js';
 import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
+import { tellReplaced } from './replaced-samples.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
 import { type TrainOutcome, train } from './trainer.js';
@@ -171,7 +172,8 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
-    if (group.rank === 0) await finishRun(context, plan, state, lanes, clock, outcome, memory);
+    await tellReplaced(loaders, group, log);
+    if (group.rank === 0) await finishRun(context, plan, state, clock, outcome, memory);
     await group.barrier();
     return outcome;
   } catch (thrown) {
@@ -366,13 +368,10 @@ async function finishRun(
   { config, log }: WorkerContext<TrainingConfig>,
   plan: Plan,
   state: TrainState,
-  lanes: readonly Lane[],
   { run }: CollectiveClock,
   outcome: TrainOutcome,
   memory: number,
 ): Promise<void> {
-  const replaced = lanes.reduce((sum, { loader }) => sum + loader.replacedSamples, 0);
-  if (replaced > 0) log.warn(`${replaced} unreadable samples were replaced`);
   if (run.commMs > run.exposedMs) {
     log.info(`communication hidden: ${(100 * hiddenShare(run.commMs, run.exposedMs)).toFixed(0)} %`);
   }

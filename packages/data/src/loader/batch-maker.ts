@@ -117,7 +117,7 @@ export class BatchMaker {
       });
     let drawn: ReturnType<typeof draw> | undefined;
     const chooseShrink = (width: number, height: number) => {
-      if (transforms === 'exact') return 1;
+      if (transforms === 'exact' || !isLarge(width, height)) return 1;
       const boxes = draw(width, height);
       const shrink = shrinkFor(
         boxes.map(({ box }) => box),
@@ -185,7 +185,7 @@ export class BatchMaker {
   private remember(sample: number, image: ShrunkImage, fetched: FetchedImage): void {
     if (!this.caches || this.cache.has(sample)) return;
     const mayShrink = this.options.transforms === 'fast' && 'jpeg' in fetched;
-    if (image.shrink > 1 || (mayShrink && Math.min(image.width, image.height) >= 2 * this.options.imageSize)) return;
+    if (image.shrink > 1 || (mayShrink && isLarge(image.width, image.height))) return;
     this.cachedBytes += image.data.length;
     if (this.cachedBytes <= this.options.cacheBytes) {
       this.cache.set(sample, { ...image, data: 'jpeg' in fetched ? image.data.slice() : image.data });
@@ -195,6 +195,11 @@ export class BatchMaker {
     // The part that fits of a much larger set would be met too seldom to be worth its memory.
     if (this.cache.size < this.dataset.length / 4) this.cache.clear();
   }
+}
+
+/** Worth being shrunk while it is unpacked; smaller ones are unpacked soon, and are those that a cache keeps. */
+function isLarge(width: number, height: number): boolean {
+  return width * height >= 512 * 512;
 }
 
 /** Where a row of a batch goes. */

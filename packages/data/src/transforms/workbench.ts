@@ -195,6 +195,11 @@ export class Workbench {
     out.set(new Float32Array(this.memory.buffer, place, 3 * rows * columns), offset);
   }
 
+  /** What was written from byte `place` on. */
+  floats(place: number, length: number): Float32Array {
+    return new Float32Array(this.memory.buffer, place, length);
+  }
+
   /** The view so far, as a picture of its own. */
   pixels(): PixelImage {
     const { at, rows, columns, stride } = this.lines();
