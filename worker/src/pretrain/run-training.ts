@@ -2,7 +2,7 @@
 // on what and how is the task's (run-pretrain.ts, ../classify).
 import os from 'node:os';
 import path from 'node:path';
-import { findLatestCheckpoint, markLatest, openCheckpoint } from '@slip/checkpoint';
+import { type Checkpoint, findLatestCheckpoint, markLatest, openCheckpoint } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
 import { describeRows, type Plan, rowsOfRanks, type TrainingConfig, writePlan } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
@@ -120,7 +120,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
     const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
-    const checkpoint = await restore(context, parts, state, group);
+    const { own, from } = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
     closers.unshift(() => metrics.close());
@@ -137,13 +137,13 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
-    const gradientWire = await createGradientWire(config, state, group, log);
+    const gradientWire = await createGradientWire(config, state, group, log, from);
     if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt);
 
     const checkpointer = new Checkpointer({
       ...{ runFolder: config.outputDir, group, log },
       configHash: context.configHash,
-      savedStep: checkpoint?.step ?? -1,
+      savedStep: own?.step ?? -1,
     });
     closers.unshift(() => checkpointer.close());
     const { clipGrad, metricNames, validation } = parts;
@@ -186,12 +186,12 @@ async function restore(
   parts: TrainingParts,
   state: TrainState,
   group: ProcessGroup,
-) {
+): Promise<{ own?: Checkpoint | undefined; from?: Checkpoint }> {
   const own = await findLatestCheckpoint(path.join(config.outputDir, 'checkpoints'), { log });
   const checkpoint = own ?? (config.resume === '' ? undefined : await openCheckpoint(config.resume, { verify: true }));
   if (checkpoint === undefined) {
     await parts.begin(state);
-    return undefined;
+    return {};
   }
   if (parts.evaluate) await restoreModel(checkpoint, state);
   else await restoreTrainState(checkpoint, state, config.rowsPerMicroBatch);
@@ -199,7 +199,7 @@ async function restore(
     if (own !== undefined) await markLatest(path.dirname(own.path), own.step);
     log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
   }
-  return own;
+  return { own, from: checkpoint };
 }
 
 async function evaluateOnly(
