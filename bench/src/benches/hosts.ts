@@ -27,7 +27,7 @@ export const hostsBench: Bench = {
       ),
     ),
     comparison('2 hosts at 1 Gb/s, 16M', { bytes: 16 << 20, line: 'tbf', rounds: 4 }),
-    comparison('2 hosts through a relay of 20 ms, 4M', { bytes: 4 << 20, line: 'relay', rounds: 6 }),
+    comparison('2 hosts through relays of 20 ms, 4M', { bytes: 4 << 20, line: 'relay', rounds: 6 }),
   ],
   impossible: async () => hostsMissing(),
   peerMissing: async () => {

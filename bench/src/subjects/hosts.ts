@@ -2,6 +2,9 @@
 // happens. `--who ours` starts slip-launch on each host, `--who gloo` PyTorch.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import {
@@ -33,12 +36,15 @@ const { values } = parseArgs({
   },
 });
 
+/** The run folder, which all hosts see: the keys are in it. */
+const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-bench-hosts-'));
 const children: ChildProcess[] = [];
 const deadline = setTimeout(() => stop(`no result within ${LONGEST_MS / 1000} s`), LONGEST_MS);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
   removeHosts();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 const network = makeHosts(Number(values.hosts), values.line as Line);
@@ -58,7 +64,7 @@ function ours(rank: number): string[] {
     ...['--rdzv-endpoint', `${network.addresses[0]}:${MEETING_PORT}`, '--local-addr', network.addresses[rank]],
     // Hosts on one machine would share memory.
     ...['bench-comm', '--json', '--sizes', `${size}:${size}`, '--iterations', values.rounds, '--transport', 'zmq'],
-    ...['--comm-encryption', values.encryption],
+    ...['--comm-encryption', values.encryption, '--output-dir', folder],
   ];
 }
 
