@@ -27,7 +27,8 @@ export const hostsBench: Bench = {
       ),
     ),
     comparison('2 hosts at 1 Gb/s, 16M', { bytes: 16 << 20, line: 'tbf', rounds: 4 }),
-    comparison('2 hosts through relays of 20 ms, 4M', { bytes: 4 << 20, line: 'relay', rounds: 6 }),
+    // Gloo did not get through the relays in two minutes, so it has the plain line here.
+    comparison('2 hosts, 4M, ours through relays of 20 ms', { bytes: 4 << 20, line: 'relay', rounds: 6 }),
   ],
   impossible: async () => hostsMissing(),
   peerMissing: async () => {
@@ -50,12 +51,12 @@ interface Settings {
 
 function comparison(name: string, settings: Settings): Case {
   const { hosts = 2, bytes, encryption = 'off', line = 'veth', rounds = roundsOf(bytes) } = settings;
-  const subject = (who: string): Subject => ({
+  const subject = (who: string, on: Line): Subject => ({
     command: process.execPath,
     args: [
       ...[SUBJECT, '--who', who, '--hosts', String(hosts), '--bytes', String(bytes), '--rounds', String(rounds)],
-      ...['--line', line, '--encryption', encryption],
+      ...['--line', on, '--encryption', encryption],
     ],
   });
-  return { name, ours: subject('ours'), peer: subject('gloo') };
+  return { name, ours: subject('ours', line), peer: subject('gloo', line === 'relay' ? 'veth' : line) };
 }
