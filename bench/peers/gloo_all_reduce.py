@@ -1,4 +1,5 @@
-"""All-reduce of Gloo through torch.distributed: gloo_all_reduce.py RANKS BYTES ROUNDS, one JSON line of figures.
+"""All-reduce of Gloo through torch.distributed: gloo_all_reduce.py RANKS BYTES ROUNDS [RANK ADDRESS PORT INTERFACE], one JSON
+line of figures. Without a rank all ranks are started here; with one, ADDRESS and PORT are where rank 0 is met.
 
 A round is as long as on the slowest rank, as in `slip-launch bench-comm`; every result is checked.
 """
@@ -12,9 +13,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-def work(rank, ranks, size, rounds):
+def work(rank, ranks, size, rounds, address="127.0.0.1", port="29517", interface="lo"):
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29517", GLOO_SOCKET_IFNAME="lo")
+    os.environ.update(MASTER_ADDR=address, MASTER_PORT=port, GLOO_SOCKET_IFNAME=interface)
     dist.init_process_group("gloo", rank=rank, world_size=ranks)
     buffer = torch.empty(size // 4)
     times = torch.zeros(rounds)
@@ -38,4 +39,7 @@ def work(rank, ranks, size, rounds):
 
 if __name__ == "__main__":
     count, size, rounds = map(int, sys.argv[1:4])
-    mp.spawn(work, (count, size, rounds), nprocs=count)
+    if len(sys.argv) > 4:
+        work(int(sys.argv[4]), count, size, rounds, *sys.argv[5:8])
+    else:
+        mp.spawn(work, (count, size, rounds), nprocs=count)

@@ -5,6 +5,7 @@ import { writeFileAtomic } from '@slip/core';
 import { glooBench, mpiBench } from './benches/all-reduce.js';
 import { checkpointBench } from './benches/checkpoint.js';
 import { dataLoadingBench } from './benches/data-loading.js';
+import { hostsBench } from './benches/hosts.js';
 import { optimizerStepBench, torchOptimizerStepBench } from './benches/optimizer-step.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type CaseResult, runBench } from './harness.js';
@@ -16,6 +17,7 @@ const BENCHES: readonly Bench[] = [
   torchOptimizerStepBench,
   glooBench,
   mpiBench,
+  hostsBench,
   checkpointBench,
   dataLoadingBench,
 ];

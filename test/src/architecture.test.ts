@@ -46,7 +46,17 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'metrics',
     'config',
   ],
-  bench: ['core', 'comms', 'engine', 'model', 'model/architecture', 'data', 'checkpoint', 'config'],
+  bench: [
+    'core',
+    'comms',
+    'comms/testing/relay',
+    'engine',
+    'model',
+    'model/architecture',
+    'data',
+    'checkpoint',
+    'config',
+  ],
 };
 
 function sources(folder: string): string[] {

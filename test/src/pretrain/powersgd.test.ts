@@ -1,10 +1,10 @@
-// `--compress powersgd` through launched processes: the same weights over both transports, and what is said when a run continues.
+// `--compress powersgd` through launched processes: the same weights over both transports, and when a run is stopped and continues.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
 import { finalWeights, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
-test('two ranks with PowerSGD: the same bits over shared memory and over ZeroMQ, in buckets or not; a run that continues says what it lost', async (context) => {
+test('two ranks with PowerSGD: the same bits over shared memory and over ZeroMQ, in buckets or not, and in a run that continues', async (context) => {
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 60);
   const data = ['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata];
@@ -22,6 +22,12 @@ test('two ranks with PowerSGD: the same bits over shared memory and over ZeroMQ,
   assert.match(shared.output, /gradients travel as factors of rank 2 \(\d+\.\d % of their size\) after 1 steps/);
   const zmq = await run('zmq', 4, ['--transport', 'zmq', '--bucket-mb', '0']);
   assert.deepEqual(zmq.weights, shared.weights);
-  const { output } = await run('shared', 5, ['--bucket-mb', '0.02']);
-  assert.match(output, /errors that PowerSGD had kept are not in the checkpoint/);
+  // Two steps with errors before the stop, two after it.
+  const whole = await run('whole', 6, ['--bucket-mb', '0.02']);
+  const continued = await run('shared', 6, ['--bucket-mb', '0.02']);
+  assert.match(continued.output, /continuing from \S+ \(step 4\)/);
+  assert.doesNotMatch(continued.output, /errors that PowerSGD/);
+  assert.deepEqual(continued.weights, whole.weights);
+  const alone = await run('shared', 7, ['--bucket-mb', '0.02', '--nproc', '1', '--batch-size', '16']);
+  assert.match(alone.output, /PowerSGD had kept on 2 ranks are summed over 1/);
 });

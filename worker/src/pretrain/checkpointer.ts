@@ -23,8 +23,9 @@ import type { ProcessGroup } from '@slip/comms';
 import type { Plan, TrainingConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import type { RunMetrics } from '@slip/metrics';
+import { POWERSGD_FILE, powerSgdTensors } from './powersgd-checkpoint.js';
 import { isSaveDue, SaveCost } from './save-cadence.js';
-import { gatherMoments } from './sharded-optimizer.js';
+import { type GradientWire, gatherMoments } from './sharded-optimizer.js';
 import { stateFacts, stateTensors } from './state-checkpoint.js';
 import type { TrainState } from './train-state.js';
 
@@ -33,6 +34,8 @@ export interface SavedRun {
   readonly plan: Plan;
   readonly state: TrainState;
   readonly metrics: RunMetrics;
+  /** How gradients travel, which may have a state of its own. */
+  readonly gradientWire?: GradientWire;
 }
 
 /** A failure of any rank, as all are told of it. */
@@ -110,17 +113,18 @@ export class Checkpointer {
     this.lastBeganAt = startedAt;
     await gatherMoments(run.state, this.group);
     const files = stateTensors(run.state);
-    const bytes = Object.values(files)
-      .flat()
-      .reduce((sum, { data }) => sum + data.byteLength, 0);
+    const own = this.ownTensors(run);
+    const bytes = bytesOf(Object.values(files).flat());
     const { step } = run.state;
     const place = await this.onFirstRank(step, async () => {
       await this.cleared;
-      return beginSave(this.folder, step, bytes);
+      return beginSave(this.folder, step, bytes + this.group.worldSize * bytesOf(own));
     });
     if ('error' in place) return this.giveUp(run, place.error, isLast);
-    const writers = await this.chooseWriters(place.value, bytes, run.config.checkpointWriters);
+    const able = await this.ranksThatSee(place.value);
+    const writers = chooseWriters(able, bytes, run.config.checkpointWriters);
     const share = shareOf(files, step, writers.indexOf(this.group.rank), writers.length);
+    if (own.length > 0) share.push(...this.ownShare(own, step, able));
     const written = this.writeShare(place.value, share);
     const underWay: UnderWay = {
       options: this.commitOptions(run),
@@ -201,12 +205,28 @@ export class Checkpointer {
     };
   }
 
-  /** Those that see the folder of rank 0 write, as many as pay, spread over the ranks and so over the machines. */
-  private async chooseWriters(temporary: string, bytes: number, wanted: number): Promise<number[]> {
+  private async ranksThatSee(temporary: string): Promise<number[]> {
     const sight = await this.group.allGatherObject(existsSync(temporary));
-    const able = sight.flatMap((sees, rank) => (sees ? [rank] : []));
-    const count = countWriters(bytes, able.length, wanted);
-    return Array.from({ length: count }, (_, i) => able[Math.floor((i * able.length) / count)]);
+    return sight.flatMap((sees, rank) => (sees ? [rank] : []));
+  }
+
+  /** What only this rank has. */
+  private ownTensors({ gradientWire }: SavedRun): NamedTensor[] {
+    return gradientWire === undefined || typeof gradientWire === 'string'
+      ? []
+      : powerSgdTensors(gradientWire, this.group.rank);
+  }
+
+  /** Nobody else can write it, so it is saved only where all ranks can. */
+  private ownShare(tensors: readonly NamedTensor[], step: number, able: readonly number[]): ShardFile[] {
+    const { rank, worldSize } = this.group;
+    if (able.length === worldSize) {
+      const name = shardName(POWERSGD_FILE, rank, worldSize);
+      return [{ file: POWERSGD_FILE, name, tensors, metadata: fileMetadata(step) }];
+    }
+    if (rank === 0)
+      this.log.warn('the errors that PowerSGD keeps are not saved: some ranks do not see the run folder of rank 0');
+    return [];
   }
 
   private report(
@@ -245,6 +265,16 @@ export class Checkpointer {
       return { error: await described(this.folder, step, error) };
     }
   }
+}
+
+/** Those that see the folder of rank 0 write, as many as pay, spread over the ranks and so over the machines. */
+function chooseWriters(able: readonly number[], bytes: number, wanted: number): number[] {
+  const count = countWriters(bytes, able.length, wanted);
+  return Array.from({ length: count }, (_, i) => able[Math.floor((i * able.length) / count)]);
+}
+
+function bytesOf(tensors: readonly NamedTensor[]): number {
+  return tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 /** The files that writer `index` of `count` writes; none for -1. */

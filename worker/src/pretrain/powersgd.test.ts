@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import type { Checkpoint } from '@slip/checkpoint';
 import { createMemoryGroups, createSoloGroup } from '@slip/comms';
 import { RandomStream } from '@slip/core';
 import { resolveModel, stateLayout, type TensorEntry } from '@slip/model/architecture';
 import { PowerSgd, planCompression } from './powersgd.js';
+import { powerSgdTensors, restorePowerSgd } from './powersgd-checkpoint.js';
 import { orthonormalise, refillEmpty } from './thin-factors.js';
 
 interface Golden {
@@ -187,4 +189,42 @@ test('with its errors and factors set back, it goes on bit for bit; plain steps 
     await resumed.reduce(b, step);
     assert.deepEqual(b, a);
   }
+});
+
+test('on another number of ranks the sum of the errors is kept, and on the same one each rank has its own', async () => {
+  const entries = entriesOf([[8, 6], [5]]);
+  const create = (worldSize: number) =>
+    Promise.all(
+      createMemoryGroups(worldSize).map((group) =>
+        PowerSgd.create(entries, 53, group, { rank: 1, startStep: 0, seed: 1 }),
+      ),
+    );
+  const written = await create(3);
+  for (const [rank, { errors, right }] of written.entries()) {
+    for (let i = 0; i < errors.length; i++) errors[i] = (rank + 1) * (i % 7);
+    right.fill(9);
+  }
+  const tensors = written.flatMap((sgd, rank) => powerSgdTensors(sgd, rank));
+  const checkpoint: Checkpoint = {
+    ...{ path: 'somewhere', step: 1, state: {}, files: ['powersgd'], places: () => [], shards: () => [] },
+    tensorNames: () => tensors.map(({ name }) => name),
+    async readInto(_, resolve) {
+      for (const { name, dtype, shape, data } of tensors) resolve(name, dtype, shape)?.set(data as never);
+    },
+  };
+  for (const worldSize of [1, 2, 3, 4]) {
+    const ranks = await create(worldSize);
+    for (const [rank, sgd] of ranks.entries()) {
+      assert.equal(await restorePowerSgd(checkpoint, sgd, { rank, worldSize }), 3);
+      assert.ok(sgd.right.every((value) => value === 9));
+    }
+    for (let i = 0; i < 53; i++) {
+      const sum = ranks.reduce((total, { errors }) => total + errors[i], 0);
+      assert.equal(sum, 6 * (i % 7), `${worldSize} ranks`);
+    }
+    if (worldSize === 3)
+      for (const [rank, { errors }] of ranks.entries()) assert.deepEqual(errors, written[rank].errors);
+  }
+  const older = { ...checkpoint, files: ['model', 'optimizer'] };
+  assert.equal(await restorePowerSgd(older, written[0], { rank: 0, worldSize: 3 }), 0);
 });

@@ -125,7 +125,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const optimizer = parts.optimizer(plan);
     const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
     if (config.precision === 'fp16') state.lossScale = freshLossScale();
-    const checkpoint = await restore(context, parts, state, group);
+    const { own, from } = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
     closers.unshift(() => metrics.close());
@@ -142,14 +142,14 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
-    const gradientWire = await createGradientWire(config, state, group, log);
+    const gradientWire = await createGradientWire(config, state, group, log, from);
     const memory = estimateWorkerMemory(state, lanes);
     if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt, memory);
 
     const checkpointer = new Checkpointer({
       ...{ runFolder: config.outputDir, group, log },
       configHash: context.configHash,
-      savedStep: checkpoint?.step ?? -1,
+      savedStep: own?.step ?? -1,
     });
     closers.unshift(() => checkpointer.close());
     const { clipGrad, metricNames, validation } = parts;
@@ -198,19 +198,19 @@ async function restore(
   parts: TrainingParts,
   state: TrainState,
   group: ProcessGroup,
-): Promise<Checkpoint | undefined> {
+): Promise<{ own?: Checkpoint | undefined; from?: Checkpoint }> {
   const options = { modelOnly: parts.evaluate, globalBatch: config.rowsPerMicroBatch, group, log };
   const own = await continueRun(path.join(config.outputDir, 'checkpoints'), state, options);
   const checkpoint = own ?? (config.resume === '' ? undefined : await continueFrom(config.resume, state, options));
   if (checkpoint === undefined) {
     await parts.begin(state);
-    return undefined;
+    return {};
   }
   if (group.rank === 0) {
     if (own !== undefined) await markLatest(path.dirname(own.path), own.step);
     log.info(`continuing from ${checkpoint.path} (step ${state.step})`);
   }
-  return own;
+  return { own, from: checkpoint };
 }
 
 async function evaluateOnly(

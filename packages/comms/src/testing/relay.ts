@@ -35,8 +35,9 @@ export async function startRelay(host: string, port: number, target: string): Pr
       return undefined;
     });
     outgoing.on('data', (bytes) => incoming.write(bytes));
-    incoming.on('close', () => outgoing.destroy());
-    outgoing.on('close', () => incoming.destroy());
+    // What was passed on comes before the end.
+    incoming.on('close', () => (how === 'delay' ? void setTimeout(() => outgoing.end(), DELAY_MS) : outgoing.end()));
+    outgoing.on('close', () => incoming.end());
   });
   const spoil = (bytes: Buffer): Buffer => {
     if ((how !== 'cut' && how !== 'flip') || bytes.length < LONG_PIECE) return bytes;
