@@ -40,7 +40,10 @@ async function serve(t: TestContext, files: Readonly<Record<string, Buffer>>, br
       etag: '"one"',
       ...(begin > 0 ? { 'content-range': `bytes ${begin}-${whole.length - 1}/${whole.length}` } : {}),
     });
-    if (broken-- > 0) return response.write(whole.subarray(begin, begin + (whole.length >> 1)), () => setTimeout(() => response.destroy(), 500));
+    if (broken-- > 0)
+      return response.write(whole.subarray(begin, begin + (whole.length >> 1)), () =>
+        setTimeout(() => response.destroy(), 500),
+      );
     return response.end(whole.subarray(begin));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
