@@ -3,21 +3,21 @@
 import { consoleMeters } from './console-line.js';
 import { epochLine } from './epoch-line.js';
 import { EpochMeans } from './epoch-means.js';
-import type { RunMetrics, RunMetricsOptions } from './run-metrics.js';
+import type { EarlierAttempts, RunMetrics, RunMetricsOptions } from './run-metrics.js';
 import type { Console } from './sinks/console-sink.js';
 import type { MetricSink } from './sinks/metric-sink.js';
 import { type CheckpointRecord, type EvaluationRecord, FAMILY_METRICS, type StepRecord } from './step-record.js';
 
 export class OpenRunMetrics implements RunMetrics {
-  readonly lastEpochEnd: number;
+  readonly earlier: EarlierAttempts;
   private readonly options: RunMetricsOptions;
   private readonly console: Console;
   private readonly means = new EpochMeans();
   private sinks: readonly MetricSink[];
   private last: StepRecord | undefined;
 
-  constructor(options: RunMetricsOptions, sinks: readonly MetricSink[], console: Console, lastEpochEnd: number) {
-    this.lastEpochEnd = lastEpochEnd;
+  constructor(options: RunMetricsOptions, sinks: readonly MetricSink[], console: Console, earlier: EarlierAttempts) {
+    this.earlier = earlier;
     this.options = options;
     this.sinks = sinks;
     this.console = console;

@@ -36,6 +36,24 @@ test('every step, validation and epoch is one line with its kind, step and time'
   assert.equal(lines[5].acc1, 7.5);
 });
 
+test('an attempt knows the best validation and the last epoch of those before it, up to where it starts', async (t) => {
+  const runDir = temporaryRun(t);
+  const first = await createRunMetrics(sampleOptions(runDir));
+  assert.deepEqual(first.earlier, { lastEpochEnd: 0, bestAcc1: 0 });
+  await runSteps(first, 1, 8);
+  for (const [step, acc1] of [
+    [4, 7.5],
+    [8, 3],
+    [12, 50],
+  ]) {
+    first.evaluation({ step, acc1 });
+  }
+  await first.close();
+  const second = await createRunMetrics(sampleOptions(runDir, { startStep: 8 }));
+  assert.deepEqual(second.earlier, { lastEpochEnd: 8, bestAcc1: 7.5 });
+  await second.close();
+});
+
 const LOG_KEYS: Readonly<Record<'CLIP' | 'SLIP' | 'SIMCLR', string[]>> = {
   CLIP: [
     'train_loss',
@@ -203,7 +221,10 @@ test('an output that fails is dropped with one warning, the others go on', async
     close: () => undefined,
   };
   const nobody: Console = { step: () => undefined, message: () => undefined };
-  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], nobody, 0);
+  const metrics = new OpenRunMetrics(sampleOptions(temporaryRun(t), { log }), [broken, healthy], nobody, {
+    lastEpochEnd: 0,
+    bestAcc1: 0,
+  });
   await runSteps(metrics, 1, 4);
   await metrics.close();
   assert.deepEqual(seen, [1, 2, 3, 4]);

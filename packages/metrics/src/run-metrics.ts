@@ -25,9 +25,16 @@ export interface RunMetricsOptions {
   readonly wandb?: WandbOptions;
 }
 
-export interface RunMetrics {
-  /** The last step that earlier attempts recorded as the end of an epoch; 0 for none, and where metrics are not enabled. */
+/** What earlier attempts have recorded; zeros for nothing, and where metrics are not enabled. */
+export interface EarlierAttempts {
+  /** The last step that ended an epoch. */
   readonly lastEpochEnd: number;
+  /** Highest top-1 of a validation, percent. */
+  readonly bestAcc1: number;
+}
+
+export interface RunMetrics {
+  readonly earlier: EarlierAttempts;
   /** @param print whether a plain line is due */
   step(record: StepRecord, print: boolean): void;
   /** @param summary `epoch`, and whatever of `train_*` and `test_*` is better known than by the means of the steps */
@@ -53,7 +60,7 @@ export async function createRunMetrics(
   if (!options.enabled) return silentMetrics;
   const { runDir, startStep, stepsPerEpoch, log } = options;
   await mkdir(runDir, { recursive: true });
-  const { sink: metricsFile, earlierSteps, lastEpochEnd } = await openMetricsFile(runDir, startStep, edges.now);
+  const { sink: metricsFile, earlierSteps, earlier } = await openMetricsFile(runDir, startStep, edges.now);
   const sinks = [
     metricsFile,
     await openEpochLog(runDir, { startStep, stepsPerEpoch }),
@@ -61,14 +68,14 @@ export async function createRunMetrics(
   ];
   if (options.wandb !== undefined) sinks.push(openWandb(runDir, options.wandb, log));
   const watched = openConsole({ ...options, showProgress: options.showProgress });
-  const metrics = new OpenRunMetrics(options, sinks, watched, lastEpochEnd);
+  const metrics = new OpenRunMetrics(options, sinks, watched, earlier);
   for (const record of earlierSteps)
     if (record.epoch === Math.floor((startStep - 1) / stepsPerEpoch)) metrics.remember(record);
   return metrics;
 }
 
 const silentMetrics: RunMetrics = {
-  lastEpochEnd: 0,
+  earlier: { lastEpochEnd: 0, bestAcc1: 0 },
   step: () => undefined,
   epoch: () => Promise.resolve(),
   evaluation: () => undefined,

@@ -65,7 +65,8 @@ export async function prepareKillSeries(folder: string, ranks: number): Promise<
       );
       const where = `${happened.join('; ')}\n${output}`;
       assert.equal(code, 0, where);
-      assert.equal(output.match(/killed by SIGKILL/g)?.length ?? 0, happened.length, where);
+      // The agent also kills ranks that do not leave after the death of another.
+      assert.ok((output.match(/killed by SIGKILL/g)?.length ?? 0) >= happened.length, where);
       assert.deepEqual(finalWeights(path.join(folder, name)), expected, where);
       assert.deepEqual(losses(name), losses('undisturbed'), where);
       rmSync(path.join(folder, name), { recursive: true });

@@ -29,7 +29,11 @@ export interface TrainerParts extends TrainStepParts {
 export async function train(parts: TrainerParts): Promise<TrainOutcome> {
   const { config, plan, state, checkpointer } = parts;
   const lastStep = Math.min(plan.totalSteps, config.maxSteps > 0 ? config.maxSteps : Number.POSITIVE_INFINITY);
-  if (await interruptedAtEpochEnd(parts)) await endEpoch(parts);
+  // Rank 0 knows what was recorded; all ranks have to take part in what is repeated.
+  const [earlier] = await parts.group.allGatherObject(parts.metrics.earlier);
+  // The checkpoint of an epoch is older than its validation.
+  state.bestAcc1 = Math.max(state.bestAcc1, earlier.bestAcc1);
+  if (isInterruptedAtEpochEnd(parts, earlier.lastEpochEnd)) await endEpoch(parts);
   seekLoader(parts);
   while (state.step < lastStep) {
     const lr = parts.learningRate(state.step);
@@ -86,21 +90,19 @@ async function endEpoch(parts: TrainerParts): Promise<void> {
   await parts.metrics.epoch({ ...testFigures(validated), epoch });
 }
 
-/** Rank 0 knows what was recorded; all ranks have to take part in what is repeated. */
-async function interruptedAtEpochEnd({ plan, state, metrics, group }: TrainerParts): Promise<boolean> {
-  if (state.step === 0 || state.step % plan.stepsPerEpoch !== 0) return false;
-  const [lastEpochEnd] = await group.allGatherObject(metrics.lastEpochEnd);
-  return lastEpochEnd < state.step;
+function isInterruptedAtEpochEnd({ plan, state }: TrainerParts, lastEpochEnd: number): boolean {
+  return state.step > 0 && state.step % plan.stepsPerEpoch === 0 && lastEpochEnd < state.step;
 }
 
+/** Recorded last: a run that was killed before repeats the validation, and one that was killed after knows its best. */
 async function recordValidation(parts: TrainerParts, validated: ValidationResult, epoch: number): Promise<void> {
   const { state, metrics, checkpointer } = parts;
-  metrics.evaluation({ step: state.step, epoch, ...validated.figures });
   parts.log.info(validated.summary);
   if (validated.figures.acc1 > state.bestAcc1) {
     state.bestAcc1 = validated.figures.acc1;
     await checkpointer.markBest(parts, state.step);
   }
+  metrics.evaluation({ step: state.step, epoch, ...validated.figures });
 }
 
 function testFigures(validated: ValidationResult | undefined): Record<string, number> {

@@ -1,17 +1,18 @@
 // `<run>/metrics.jsonl`: every record of the run, in order of steps, without overlaps between attempts.
 import path from 'node:path';
+import type { EarlierAttempts } from '../run-metrics.js';
 import type { StepRecord } from '../step-record.js';
 import { type JsonLine, JsonLinesFile } from './json-lines.js';
 import type { MetricSink } from './metric-sink.js';
 
 export const METRICS_FILE = 'metrics.jsonl';
 
-/** @returns also the step records that stayed from earlier attempts, oldest first, and the last step that ended an epoch */
+/** @returns also the step records that stayed from earlier attempts, oldest first, and what else is known of those */
 export async function openMetricsFile(
   runDir: string,
   startStep: number,
   now: () => number,
-): Promise<{ sink: MetricSink; earlierSteps: StepRecord[]; lastEpochEnd: number }> {
+): Promise<{ sink: MetricSink; earlierSteps: StepRecord[]; earlier: EarlierAttempts }> {
   const { log, kept } = await JsonLinesFile.open(
     path.join(runDir, METRICS_FILE),
     ({ step }) => typeof step === 'number' && step <= startStep,
@@ -30,7 +31,9 @@ export async function openMetricsFile(
     close: () => log.close(),
   };
   const epochEnds = [...earlierEpochs].map(Number);
-  return { sink, earlierSteps: kept.filter(isStepRecord), lastEpochEnd: Math.max(0, ...epochEnds) };
+  const accuracies = kept.filter(({ kind }) => kind === 'eval').map(({ acc1 }) => Number(acc1 ?? 0));
+  const earlier = { lastEpochEnd: Math.max(0, ...epochEnds), bestAcc1: Math.max(0, ...accuracies) };
+  return { sink, earlierSteps: kept.filter(isStepRecord), earlier };
 }
 
 export function isStepRecord(line: JsonLine): line is JsonLine & StepRecord {
