@@ -8,6 +8,7 @@ import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import type { FlagDefinition } from '@slip/config/flags';
 import { FINETUNE_FLAGS, LINEAR_FLAGS, PRETRAIN_FLAGS } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
+import type { DeviceWish } from '@slip/devices';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
@@ -82,10 +83,18 @@ async function launchTraining(task: TaskName, request: LaunchRequest): Promise<n
     return print(await describeTask(config));
   }
 
+  await checkDevice(config.device, request.environment);
   const runFolder = path.resolve(config.outputDir);
   await bringPretrained(request, config.pretrained, runFolder);
   if (settings.nodeRank === 0) await writeRunConfig(config, hash);
   return launchTask(request, runFolder, hash, () => writeRunConfig(config, hash));
+}
+
+/** What this node lacks is said in one line, before anything is started; workers look again for themselves. */
+async function checkDevice(device: DeviceWish, environment: NodeJS.ProcessEnv): Promise<void> {
+  if (device === 'cpu') return;
+  const { chooseDevice, findDeviceFacts } = await import('@slip/devices');
+  chooseDevice(device, findDeviceFacts(environment), 0);
 }
 
 /** Once per machine and before workers start, because a download may take longer than ranks wait for each other. */

@@ -91,7 +91,7 @@ test('settings that do not fit each other name the flag to change', async () => 
     [{ 'warmup-epochs': 30 }, /--warmup-epochs 30 is longer than --epochs 25/],
     [{ 'start-epoch': 25 }, /--start-epoch 25 is not below --epochs 25/],
     [{ 'image-size': 100 }, /--image-size 100 is not a multiple of --patch-size 16/],
-    [{ device: 'webgpu' }, /--device webgpu is not there yet/],
+    [{ device: 'webgpu', reduce: 'invariant' }, /--reduce invariant computes .* --device cpu, not webgpu/],
     [{ precision: 'bf16' }, /--precision bf16 is not there yet/],
     [{ compress: 'powersgd', reduce: 'invariant' }, /--compress powersgd keeps errors .* not with --reduce invariant/],
     [{ model: 'slip_vitb61' }, /did you mean SLIP_VITB16/],

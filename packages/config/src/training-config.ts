@@ -35,7 +35,7 @@ export interface TrainingConfig {
   readonly onCheckpointError: 'continue' | 'stop';
   readonly printFreq: number;
   readonly wandb: boolean;
-  readonly device: string;
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'tensorflow';
   readonly precision: string;
   readonly disableAmp: boolean;
   readonly threads: number;
@@ -57,8 +57,11 @@ export interface TrainingConfig {
 /** @throws SlipError `config` or `unsupported` naming the flags */
 export function checkTraining(config: TrainingConfig): void {
   checkRows(config);
-  if (config.device !== 'cpu' && config.device !== 'auto') {
-    throw new SlipError('unsupported', `--device ${config.device} is not there yet; use --device cpu`);
+  if (config.device !== 'cpu' && config.reduce === 'invariant') {
+    throw new SlipError(
+      'unsupported',
+      `--reduce invariant computes in the host's memory: with --device cpu, not ${config.device}`,
+    );
   }
   if (config.precision !== 'fp32') {
     throw new SlipError(

@@ -20,7 +20,11 @@ test('mistakes that are found before anything starts', async (context) => {
     [['--recipe', 'nothing'], /--recipe nothing: cannot read configs\/nothing.yaml/, 2],
     [['--recipe', recipe], /wrong.yaml:3: unknown key "learning-rate"/, 2],
     [['--precision', 'fp16'], /--precision fp16 is not there yet; use --precision fp32/, 8],
-    [['--device', 'cuda'], /--device cuda is not there yet; use --device cpu/, 8],
+    [
+      ['--device', 'cuda'],
+      /--device cuda cannot be used here .*libonnxruntime_providers_cuda.so.*npm run setup-cuda/,
+      8,
+    ],
     [
       ['--output-dir', path.join(recipe, 'run')],
       /cannot read .*wrong.yaml\/run\/config.json: ENOTDIR.*; --output-dir has to be a folder/,

@@ -1,9 +1,8 @@
 // Turns images and texts into unit vectors with the current weights, a fixed batch at a time.
-import { createOnnxExecutor, type StepExecutor } from '@slip/engine';
 import { imageFeatureStep, textFeatureStep } from '@slip/model';
 import type { ModelConfig } from '@slip/model/architecture';
 import type { TrainState } from '../pretrain/train-state.js';
-import { tensorView } from '../pretrain/train-state.js';
+import { executorOf } from './state-executor.js';
 
 export interface Encoder {
   /** Rows of the input, at most `batchSize` of them. */
@@ -38,11 +37,7 @@ async function createEncoder(
   batchSize: number,
   threads: number,
 ): Promise<Encoder> {
-  const inputs: Record<string, Float32Array> = {};
-  for (const { name } of step.inputs) {
-    if (name.startsWith('param/')) inputs[name] = tensorView(state, state.params, name.slice('param/'.length));
-  }
-  const executor: StepExecutor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads, inputs });
+  const executor = await executorOf(step, state, threads);
   return {
     batchSize,
     async encode(data, rows) {

@@ -9,8 +9,8 @@ import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainLoaderOptions } from '@slip/data';
 import {
   type Completion,
-  createOnnxExecutor,
-  type StepArray,
+  CPU,
+  type Device,
   type StepCollectives,
   type StepDefinition,
   type StepExecutor,
@@ -19,16 +19,20 @@ import { createRunMetrics, type Family, hiddenShare, type RunMetrics, renderRepo
 import type { StateLayout } from '@slip/model/architecture';
 import type { Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { takeDevice } from '../session/take-device.js';
 import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
 import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
+import { DeviceState, deviceUpdate } from './device-state.js';
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import type { Optimizer } from './optimizer.js';
 import { restoreModel, restoreTrainState } from './state-checkpoint.js';
+import { stateInputs } from './state-inputs.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
+import type { TrainStepParts } from './train-step.js';
 import { type TrainOutcome, train } from './trainer.js';
 
 export interface WorkerContext<C extends TrainingConfig> {
@@ -44,6 +48,7 @@ export interface TaskPlace {
   readonly group: ProcessGroup;
   /** Compute threads of this worker. */
   readonly threads: number;
+  readonly device: Device;
   readonly log: Logger;
   readonly cacheFolder: string;
 }
@@ -80,10 +85,10 @@ export async function runTraining<C extends TrainingConfig>(
   // Before the group is opened: from then on a signal asks for a stop at a step boundary.
   const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping after the current step`));
   return withPlace(context, async (place) => {
-    const { group, threads } = place;
+    const { group, threads, device } = place;
     const parts = await prepare(place);
-    if (parts.evaluate) return evaluateOnly(context, parts, group);
-    return trainAll(context, parts, { group, threads, stop });
+    if (parts.evaluate) return evaluateOnly(context, parts, place);
+    return trainAll(context, parts, { group, threads, device, stop });
   });
 }
 
@@ -94,18 +99,22 @@ export function withPlace<C extends TrainingConfig, T>(
 ): Promise<T> {
   const { config, environment, log } = context;
   const threads = threadsPerWorker(config, environment);
-  return withGroup(context, config, (group) => work({ group, threads, log, cacheFolder: environment.cacheFolder }));
+  return withGroup(context, config, async (group) => {
+    const device = await takeDevice(config.device, environment, group, log);
+    return work({ group, threads, device, log, cacheFolder: environment.cacheFolder });
+  });
 }
 
 interface Running {
   readonly group: ProcessGroup;
   readonly threads: number;
+  readonly device: Device;
   readonly stop: { readonly signal: NodeJS.Signals | undefined };
 }
 
 async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingParts, running: Running) {
   const { config, log } = context;
-  const { group, threads, stop } = running;
+  const { group, threads, device, stop } = running;
   const closers: (() => Promise<unknown>)[] = [];
   try {
     const shards = config.reduce === 'invariant' ? config.reduceShards : 0;
@@ -119,7 +128,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const plan = parts.plan(loaders[0].datasetSize);
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
-    const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
+    const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments, device);
     const checkpoint = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
@@ -127,12 +136,19 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const clock = createCollectiveClock(group);
     const compiledAt = performance.now();
     const lanes: Lane[] = [];
+    let deviceState: DeviceState | undefined;
     for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
       const grads = lanePlan.count === 1 ? state.grads : new Float32Array(state.grads.length);
       const microGrads = config.updateFreq === 1 ? grads : new Float32Array(grads.length);
       const rank = lanePlan.first + lane;
-      const step = { definition: parts.step(lanePlan, rank), config, state, microGrads, collectives, threads };
-      const executor = await compileTrainStep(step, lanePlan, rank);
+      const definition = parts.step(lanePlan, rank);
+      if (device.keepsTensors) {
+        const kept = await DeviceState.create(device, state, optimizer, threads, definition);
+        closers.unshift(() => kept.close());
+        deviceState = kept;
+      }
+      const step = { definition, config, state, microGrads, collectives, threads };
+      const executor = await compileTrainStep(step, lanePlan, rank, deviceState);
       closers.unshift(() => executor.close());
       const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
@@ -147,11 +163,10 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     });
     closers.unshift(() => checkpointer.close());
     const { clipGrad, metricNames, validation } = parts;
-    const outcome = await train({
-      ...{ config, plan, state, lanes, metricNames, group, clock, gradientWire, optimizer, validation, metrics, log },
+    const stepParts: TrainStepParts = {
+      ...{ config, state, lanes, metricNames, group, clock, gradientWire, optimizer },
       ...(clipGrad === undefined ? {} : { clipGrad }),
       stopRequested: () => stop.signal !== undefined,
-      checkpointer,
       saving: {
         get isUnderWay() {
           return checkpointer.isUnderWay;
@@ -163,6 +178,11 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
           return checkpointer.isDue({ config });
         },
       },
+    };
+    const outcome = await train({
+      ...stepParts,
+      ...{ plan, validation, metrics, log, checkpointer },
+      ...(deviceState === undefined ? {} : { update: deviceUpdate(stepParts, deviceState) }),
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
@@ -205,9 +225,9 @@ async function restore(
 async function evaluateOnly(
   context: WorkerContext<TrainingConfig>,
   parts: TrainingParts,
-  group: ProcessGroup,
+  { group, device }: TaskPlace,
 ): Promise<TrainOutcome> {
-  const state = await createTrainState(parts.layout, context.config.seed, group, []);
+  const state = await createTrainState(parts.layout, context.config.seed, group, [], device);
   await restore(context, parts, state, group);
   context.log.info((await parts.validation!.run(state)).summary);
   return 'completed';
@@ -271,34 +291,29 @@ interface LaneStep {
   readonly threads: number;
 }
 
-/** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves. */
+/** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves, or stay on the device. */
 function compileTrainStep(
   { definition, config, state, microGrads, collectives, threads }: LaneStep,
   { rows }: LanePlan,
   rank: number,
+  deviceState: DeviceState | undefined,
 ): Promise<StepExecutor> {
-  const inputs = stateInputs(state, definition);
+  const { device = CPU } = state;
+  const place = { rank, worldSize: rows.length, rows, threads, collectives };
+  if (deviceState !== undefined && rows.length === 1) {
+    const { memory, gradientNames: kept } = deviceState;
+    return device.createExecutor(definition, { ...place, memory, kept });
+  }
+  const bound = deviceState === undefined ? { inputs: stateInputs(state, definition) } : { memory: deviceState.memory };
   const outputs: Record<string, Float32Array> = {};
   for (const entry of state.entries) {
     if (entry.kind === 'param') outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
   }
   const milestones = bucketMilestones(config, state, rows.length);
-  return createOnnxExecutor(definition, {
-    ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
+  return device.createExecutor(definition, {
+    ...{ ...place, ...bound, outputs },
     ...(milestones === undefined ? {} : { milestones }),
   });
-}
-
-/** Those inputs of a step that are in the state: its parameters, and what is frozen. */
-export function stateInputs(state: TrainState, { inputs }: StepDefinition): Record<string, StepArray> {
-  const bound: Record<string, StepArray> = {};
-  for (const { name } of inputs) {
-    const [kind] = name.split('/', 1);
-    const tensor = name.slice(kind.length + 1);
-    if (kind === 'param') bound[name] = tensorView(state, state.params, tensor);
-    if (kind === 'frozen') bound[name] = tensorView(state, state.buffers, tensor);
-  }
-  return bound;
 }
 
 /**

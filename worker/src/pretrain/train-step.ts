@@ -6,17 +6,10 @@ import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
-import type { Bucket } from './gradient-buckets.js';
-import { clippedScale } from './gradient-norm.js';
-import { type Lane, sumLanes } from './lanes.js';
+import { hostUpdate, type ParameterUpdate } from './host-update.js';
+import type { Lane } from './lanes.js';
 import type { Optimizer } from './optimizer.js';
-import {
-  type GradientReduction,
-  type GradientWire,
-  logitScaleOf,
-  reduceGradients,
-  updateParameters,
-} from './sharded-optimizer.js';
+import { type GradientWire, logitScaleOf } from './sharded-optimizer.js';
 import type { TrainState } from './train-state.js';
 
 export interface StepOutcome {
@@ -42,6 +35,8 @@ export interface StepOutcome {
 export interface TrainStepParts {
   readonly config: TrainingConfig;
   readonly optimizer: Optimizer;
+  /** What becomes of the gradients; the host's way without it. */
+  readonly update?: ParameterUpdate;
   readonly state: TrainState;
   /** Usually one; its gradients are the state's own. */
   readonly lanes: readonly Lane[];
@@ -68,11 +63,11 @@ export interface Saving {
 
 /** Applies one optimizer step to `parts.state`. @throws SlipError `non-finite` on all ranks, parameters untouched */
 export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<StepOutcome> {
-  const { config, state, group, clock } = parts;
+  const { config, state, clock } = parts;
   const startedAt = performance.now();
   clock.reset();
   const { lanes, metricNames } = parts;
-  const reduction = reduceGradients(state, group, parts.gradientWire);
+  const gradients = (parts.update ?? hostUpdate(parts)).begin();
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
@@ -82,26 +77,18 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
       feed(batch, { step: state.step, micro });
     }
     const isLast = micro === config.updateFreq - 1;
-    const release = isLast && lanes.length === 1 ? releaseBuckets(parts, micro, reduction) : undefined;
+    const release = isLast ? gradients.release : undefined;
     await Promise.all(lanes.map(({ executor }) => executor.run(release)));
+    await gradients.add(micro);
     for (const [i, lane] of lanes.entries()) {
-      for (const [b, bucket] of state.buckets.entries()) {
-        if (!reduction.isStarted(b)) accumulateGradients(lane, micro, bucket);
-      }
       for (const [k, name] of metricNames.entries()) sums[i][k] += lane.executor.output(name)[0];
     }
     state.batchesTracked = updateStatistics(parts, state.batchesTracked);
   }
-  sumLanes(lanes, state.grads);
-  for (const b of state.buckets.keys()) if (!reduction.isStarted(b)) reduction.start(b);
+  gradients.complete();
 
   const agreed = await agree(parts, sums);
-  const mean = 1 / (group.worldSize * lanes.length * config.updateFreq);
-  const { clipGrad } = parts;
-  const gradScale =
-    clipGrad === undefined ? mean : await timed(clock, () => clippedScale(state, group, reduction, mean, clipGrad));
-  const update = parts.optimizer.update(state, { lr, step: state.step, gradScale });
-  const optimizerMs = await updateParameters(state, group, clock, update, reduction);
+  const optimizerMs = await gradients.apply(lr);
   state.step += 1;
   const comm = clock.readStep();
   const now = performance.now();
@@ -117,23 +104,6 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     commExposedMs: comm.exposedMs,
     optimizerMs,
   };
-}
-
-/** In the last micro-batch a bucket is on its way as soon as the backward pass has completed it. */
-function releaseBuckets({ state, lanes }: TrainStepParts, micro: number, reduction: GradientReduction) {
-  return (b: number): void => {
-    accumulateGradients(lanes[0], micro, state.buckets[b]);
-    reduction.start(b);
-  };
-}
-
-function accumulateGradients({ grads, microGrads }: Lane, micro: number, { start, end }: Bucket): void {
-  if (grads === microGrads) return;
-  if (micro === 0) {
-    grads.set(microGrads.subarray(start, end), start);
-    return;
-  }
-  for (let i = start; i < end; i++) grads[i] += microGrads[i];
 }
 
 /** Running statistics advance after every micro-batch, first view then second (reference 1.4); all lanes have the same. */

@@ -20,10 +20,22 @@ export interface OnnxEmitter {
     attributes: Readonly<Record<string, OnnxAttribute>>,
     options: { readonly outputs: number; readonly domain?: string },
   ): string[];
+  /** `alpha * A x B` over the last two of `rank` axes, either of them transposed. */
+  product(a: string, b: string, options: ProductOptions): string;
+  /** Along the last axis. */
+  logSoftmax(x: string): string;
   /** A 1-D int64 constant (shapes, axes, splits). */
   ints(values: readonly number[]): string;
   scalar(value: number, dtype?: DType): string;
   constant(values: TypedArray, shape: readonly number[], dtype: DType): string;
+}
+
+export interface ProductOptions {
+  readonly rank: number;
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  /** Default 1. */
+  readonly alpha?: number;
 }
 
 export interface LoweringCall<Attrs> {

@@ -5,7 +5,7 @@ import type { Segment } from '../passes/segment.js';
 import { sizeOf } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
 import type { Value } from '../trace/graph.js';
-import { Emitter } from './emitter.js';
+import { Emitter, type Provider } from './emitter.js';
 import { encodeModel, type ValueInfoProto } from './model-proto.js';
 
 export interface LoweredSegment {
@@ -22,8 +22,8 @@ export function borderName(value: Value): string {
 }
 
 /** The segment's inputs and outputs keep their order; their names are `borderName`. */
-export function lowerSegment(segment: Segment): LoweredSegment {
-  const emit = new Emitter();
+export function lowerSegment(segment: Segment, provider: Provider = 'cpu'): LoweredSegment {
+  const emit = new Emitter(provider);
   const names = new Map<Value, string>(segment.inputs.map((value) => [value, borderName(value)]));
   const nameOf = (value: Value): string => {
     const name = names.get(value) ?? emitConstant(emit, value);

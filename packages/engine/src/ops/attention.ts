@@ -35,12 +35,7 @@ const forward = defineKernel<Attributes>({
   lower: ({ inputs, outputs, attrs, emit }) => {
     const [q, k, v] = inputs.map(({ name }) => name);
     const [rows, columns] = outputs[1]!.shape.slice(-2) as [number, number];
-    const product = emit.ops(
-      'FusedMatMul',
-      [q!, k!],
-      { alpha: { float: attrs.scale }, transB: 1 },
-      { outputs: 1, domain: 'com.microsoft' },
-    )[0]!;
+    const product = emit.product(q!, k!, { rank: inputs[0]!.shape.length, transB: true, alpha: attrs.scale });
     const scores = attrs.causal
       ? emit.op('Add', [product, emit.constant(causalMask(rows, columns), [rows, columns], 'float32')])
       : product;
@@ -56,16 +51,16 @@ const backward = defineKernel<Attributes>({
   infer: ([, q, k, v]) => [q!, k!, v!],
   lower: ({ inputs, attrs, emit }) => {
     const [dy, q, k, v, weights, y] = inputs.map(({ name }) => name);
-    const product = (a: string, b: string, attributes: Record<string, number | { float: number }>) =>
-      emit.ops('FusedMatMul', [a, b], attributes, { outputs: 1, domain: 'com.microsoft' })[0]!;
-    const alpha = { float: attrs.scale };
-    const dv = product(weights!, dy!, { transA: 1 });
-    const dWeights = product(dy!, v!, { transB: 1 });
+    const rank = inputs[1]!.shape.length;
+    const alpha = attrs.scale;
+    const dv = emit.product(weights!, dy!, { rank, transA: true });
+    const dWeights = emit.product(dy!, v!, { rank, transB: true });
     // sum_j p_ij dp_ij equals dy_i . y_i, which is shorter to sum (hd instead of N). Masked weights are 0, and so is
     // their score gradient: no mask here.
     const rowDot = emit.op('ReduceSum', [emit.op('Mul', [dy!, y!]), emit.ints([-1])], { keepdims: 1 });
     const dScores = emit.op('Mul', [weights!, emit.op('Sub', [dWeights, rowDot])]);
-    return [product(dScores, k!, { alpha }), product(dScores, q!, { alpha, transA: 1 }), dv];
+    const dq = emit.product(dScores, k!, { rank, alpha });
+    return [dq, emit.product(dScores, q!, { rank, alpha, transA: true }), dv];
   },
 });
 

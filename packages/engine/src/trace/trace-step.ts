@@ -1,6 +1,7 @@
 // Records a step as a graph and plans its segments; nothing is compiled or run here.
 import { SlipError } from '@slip/core';
 import { type Topology, withTopology } from '../collectives.js';
+import type { KernelTable } from '../kernels/table.js';
 import { type Segment, segment } from '../passes/segment.js';
 import { simplify } from '../passes/simplify.js';
 import type { StepDefinition, TensorSpec } from '../step.js';
@@ -29,11 +30,16 @@ export interface TracedStep {
  *
  * @throws SlipError `unsupported` when the step uses a kernel that cannot be traced, reads a value, draws random numbers
  *   or is asynchronous; `config` for an impossible topology
+ * @param kernels how each kernel is computed, where that is not the CPU's way
  */
-export function traceStep(step: StepDefinition, topology: Topology = { rank: 0, worldSize: 1 }): TracedStep {
+export function traceStep(
+  step: StepDefinition,
+  topology: Topology = { rank: 0, worldSize: 1 },
+  kernels?: KernelTable,
+): TracedStep {
   const start = performance.now();
   const recorded = withTopology(topology, () => onBackend(TRACE_BACKEND, () => recordStep(step)));
-  const graph = simplify(recorded);
+  const graph = simplify(recorded, kernels);
   const segments = segment(graph);
   return {
     name: step.name,
