@@ -29,6 +29,8 @@ export interface Bench {
   readonly rounds: number;
   readonly measures: readonly Measure[];
   readonly cases: readonly Case[];
+  /** What is missing for the bench as a whole, where it needs more than a CPU. */
+  cannotRun?(): Promise<string | undefined>;
   /** Undefined when the peer is here; else what is missing and how to get it. */
   peerMissing(): Promise<string | undefined>;
 }
@@ -47,6 +49,11 @@ export async function runBench(
   bench: Bench,
   options: { rounds?: number; say: (line: string) => void },
 ): Promise<CaseResult[]> {
+  const impossible = await bench.cannotRun?.();
+  if (impossible !== undefined) {
+    options.say(`${bench.name}: not run: ${impossible}`);
+    return [];
+  }
   const missing = await bench.peerMissing();
   if (missing !== undefined) options.say(`${bench.name}: the peer is missing, only ours is measured: ${missing}`);
   const rounds = options.rounds ?? bench.rounds;

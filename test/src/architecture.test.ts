@@ -14,7 +14,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/comms': ['core'],
   'packages/devices': ['core'],
   'packages/engine': ['core', 'devices'],
-  'packages/model': ['core', 'devices/testing', 'engine'],
+  'packages/model': ['core', 'devices', 'devices/testing', 'engine'],
   'packages/data': ['core', 'pickle'],
   'packages/checkpoint': ['core'],
   'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],
@@ -50,7 +50,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'metrics',
     'config',
   ],
-  bench: ['core', 'comms', 'engine', 'model', 'model/architecture', 'data', 'checkpoint', 'config'],
+  bench: ['core', 'comms', 'devices', 'engine', 'model', 'model/architecture', 'data', 'checkpoint', 'config'],
 };
 
 function sources(folder: string): string[] {

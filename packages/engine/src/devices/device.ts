@@ -61,7 +61,19 @@ function hostDevice(kind: 'cpu' | 'cuda', gpuIndex = 0): Device {
   };
 }
 
-function webGpuDevice(): Device {
+/** The first session asks for an adapter: better here, with a message of its own, than in the middle of a start. */
+async function webGpuDevice(): Promise<Device> {
+  const trial = new OrtDeviceMemory('webgpu');
+  try {
+    await trial.upload([{ name: 'trial', shape: [], values: Float32Array.of(1) }]);
+  } catch (error) {
+    const reason = /Failed to get[^\n]*/.exec((error as Error).message)?.[0] ?? (error as Error).message;
+    throw new SlipError('unsupported', `WebGPU cannot be used: ${reason}; slip-launch doctor tells what it found`, {
+      cause: error,
+    });
+  } finally {
+    await trial.close();
+  }
   return {
     kind: 'webgpu',
     keepsTensors: true,
