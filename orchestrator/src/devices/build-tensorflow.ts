@@ -177,10 +177,13 @@ async function compile(output: string, addon: string, nodedir: string | undefine
 
 /** One TensorFlow.js for both: the addon registers its backend with the one that the project traces with. */
 async function linkProjectsTfjs(output: string): Promise<void> {
-  const project = path.dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json'));
-  const link = path.join(output, 'node_modules/@tensorflow/tfjs');
-  await rm(link, { recursive: true, force: true });
-  await symlink(project, link);
+  const project = path.resolve(createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json'), '../..');
+  for (const name of await readdir(project)) {
+    if (name.startsWith('tfjs-node')) continue;
+    const link = path.join(output, 'node_modules/@tensorflow', name);
+    await rm(link, { recursive: true, force: true });
+    await symlink(path.join(project, name), link);
+  }
 }
 
 const TRIAL = `

@@ -14,7 +14,7 @@ const SETTINGS = [
   ...['--warmup-steps', '3', '--lr', '1e-3', '--print-freq', '1'],
 ];
 
-test('runs on webgpu', { skip: withoutSoftwareAdapter() }, async (context) => {
+test('runs on webgpu', { skip: withoutSoftwareAdapter() ?? false }, async (context) => {
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 100);
   const runIn = (name: string, flags: readonly string[], steps = STEPS, environment: NodeJS.ProcessEnv = {}) =>

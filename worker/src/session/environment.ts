@@ -30,6 +30,8 @@ export interface WorkerEnvironment {
   readonly numCpus?: number;
   /** What decides which devices it sees: CUDA_VISIBLE_DEVICES and SLIP_TENSORFLOW. */
   readonly deviceVariables: NodeJS.ProcessEnv;
+  /** The GPUs that it sees are for this worker alone. */
+  readonly ownsGpus: boolean;
   /** SLIP_SHARE_DEVICE=1, for tests: workers of a node may have one device together. */
   readonly sharesDevice: boolean;
   /** Python that has the wandb package, for `--wandb`. */
@@ -77,6 +79,7 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
       ...(env.CUDA_VISIBLE_DEVICES === undefined ? {} : { CUDA_VISIBLE_DEVICES: env.CUDA_VISIBLE_DEVICES }),
       ...(env.SLIP_TENSORFLOW === undefined ? {} : { SLIP_TENSORFLOW: env.SLIP_TENSORFLOW }),
     },
+    ownsGpus: env.SLIP_OWN_GPUS === '1',
     sharesDevice: env.SLIP_SHARE_DEVICE === '1',
     wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
     cacheFolder: cacheFolder(env),

@@ -15,8 +15,8 @@ export async function takeDevice(
   log: Logger,
 ): Promise<Device> {
   if (wish === 'cpu') return CPU;
-  const { localRank, host, sharesDevice } = environment;
-  const choice = chooseDevice(wish, findDeviceFacts(environment.deviceVariables), localRank);
+  const { localRank, host, ownsGpus, sharesDevice } = environment;
+  const choice = chooseDevice(wish, findDeviceFacts(environment.deviceVariables), ownsGpus ? 0 : localRank);
   const { kind, name } = choice;
   const identity = sharesDevice ? {} : identityOf(choice);
   checkDevices(await group.allGatherObject({ host, kind, name, ...identity }));

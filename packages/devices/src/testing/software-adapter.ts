@@ -11,9 +11,9 @@ export const SOFTWARE_ADAPTER: Readonly<Record<string, string>> = {
   XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
 };
 
-/** Why tests with the software adapter are skipped; false where it is here. @throws Error where CI may not skip them */
-export function withoutSoftwareAdapter(): string | false {
-  if (existsSync(DRIVER)) return false;
+/** Why tests with the software adapter are skipped; undefined where it is here. @throws Error where CI may not skip them */
+export function withoutSoftwareAdapter(): string | undefined {
+  if (existsSync(DRIVER)) return undefined;
   const reason = `no software WebGPU adapter (${DRIVER}): apt-get install chromium`;
   if (process.env.CI_REQUIRE_WEBGPU === '1') throw new Error(reason);
   return reason;
