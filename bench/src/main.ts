@@ -5,6 +5,7 @@ import { writeFileAtomic } from '@slip/core';
 import { glooBench, mpiBench } from './benches/all-reduce.js';
 import { checkpointBench } from './benches/checkpoint.js';
 import { dataLoadingBench } from './benches/data-loading.js';
+import { gpuStepBench } from './benches/gpu-step.js';
 import { hostsBench } from './benches/hosts.js';
 import { optimizerStepBench, torchOptimizerStepBench } from './benches/optimizer-step.js';
 import { trainStepBench } from './benches/train-step.js';
@@ -13,6 +14,7 @@ import { asMarkdown, asTable, machine } from './report.js';
 
 const BENCHES: readonly Bench[] = [
   trainStepBench,
+  gpuStepBench,
   optimizerStepBench,
   torchOptimizerStepBench,
   glooBench,
@@ -55,6 +57,7 @@ async function main(): Promise<void> {
       ...(await runBench(bench, { ...(rounds === undefined ? {} : { rounds }), say: (line) => console.error(line) })),
     );
   }
+  if (results.length === 0) return;
   const date = new Date().toISOString().slice(0, 10);
   if (values.write !== undefined) await writeFileAtomic(values.write, asMarkdown(results, date));
   console.log(values.json ? JSON.stringify({ date, machine: machine(), results }, null, 1) : asTable(results));

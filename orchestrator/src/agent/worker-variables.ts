@@ -59,7 +59,10 @@ export function workerEnvironment(variables: WorkerVariables, inherited: NodeJS.
     SLIP_HEARTBEAT_FD: v.heartbeatFd,
   };
   if (v.numCpus !== undefined) added.SLIP_NUM_CPUS = v.numCpus;
-  if (v.gpus !== undefined) added.CUDA_VISIBLE_DEVICES = v.gpus;
+  if (v.gpus !== undefined) {
+    added.CUDA_VISIBLE_DEVICES = v.gpus;
+    added.SLIP_OWN_GPUS = 1;
+  }
   if (v.nprocPerNode > 1 && inherited.OMP_NUM_THREADS === undefined) added.OMP_NUM_THREADS = 1;
   return { ...inherited, ...Object.fromEntries(Object.entries(added).map(([name, value]) => [name, String(value)])) };
 }

@@ -7,6 +7,7 @@ import type { BenchCommConfig, TaskName, UseConfig } from '@slip/config';
 import { BENCH_COMM_FLAGS } from '@slip/config/bench-comm';
 import { type FlagDefinition, isUseTask, type UseTaskName } from '@slip/config/flags';
 import { createLogger, type Logger, nearestName, SlipError } from '@slip/core';
+import type { DeviceKind, DeviceWish } from '@slip/devices';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
 import { type LaunchSettings, readLaunchSettings } from '../launch/launch-settings.js';
 import { readMachine } from '../launch/machine.js';
@@ -28,6 +29,7 @@ export async function slipLaunch(argv: readonly string[], environment: NodeJS.Pr
 }
 
 async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  if (argv[0] === 'doctor') return runDoctor(argv.slice(1), environment);
   const named = argv.find((word) => TASKS.includes(word)) ?? 'pretrain';
   const isOfTask = ({ name }: FlagDefinition) => TASK_FLAGS[named].some((flag) => flag.name === name);
   const legacy = LEGACY_FLAGS.filter((flag) => !isOfTask(flag));
@@ -49,6 +51,39 @@ async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Pro
   if (task === 'bench-comm') return launchBenchComm(request);
   return isUseTask(task) ? launchUse(task, request) : launchTraining(task as TaskName, request);
 }
+
+const DOCTOR_FLAGS: readonly FlagDefinition[] = [
+  {
+    name: 'device',
+    type: 'string',
+    description: 'only this one, which has to work; otherwise all, and the CPU has to',
+    choices: ['cpu', 'webgpu', 'cuda', 'tensorflow'],
+  },
+  { name: 'json', type: 'boolean', description: 'one line for programs' },
+];
+
+async function runDoctor(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const { flags } = parseArguments(argv, [...DOCTOR_FLAGS, ...CLI_FLAGS], []);
+  if (flags.help === true) {
+    const { renderHelp } = await import('./help.js');
+    return print(await renderHelp(DOCTOR_HELP, Math.min(120, process.stdout.columns ?? 100)));
+  }
+  const { doctorDevices } = await import('../devices/doctor.js');
+  const { device } = flags as { device?: DeviceKind };
+  const wanted = { json: flags.json === true, ...(device === undefined ? {} : { device }) };
+  return doctorDevices(wanted, environment, print);
+}
+
+const DOCTOR_HELP = {
+  program: 'slip-launch doctor',
+  usage: `slip-launch doctor [--device DEVICE]
+
+Tells what each device needs and what of it is here, trains a small model on those that are, compares
+it with the CPU, and names the command that mends what is missing. Takes a minute.`,
+  examples: [['slip-launch doctor --device cuda', 'exit code 0 when a training can run on it']] as const,
+  epilogue: 'docs/devices.md tells more. slip-submit doctor looks at the nodes of a cluster.',
+  groups: [{ title: 'Doctor', flags: DOCTOR_FLAGS }],
+};
 
 interface LaunchRequest {
   readonly flags: Readonly<Record<string, unknown>>;
@@ -75,10 +110,18 @@ async function launchTraining(task: TaskName, request: LaunchRequest): Promise<n
     return print(await describeTask(config));
   }
 
+  await checkDevice(config.device, request.environment);
   const runFolder = path.resolve(config.outputDir);
   await bringPretrained(request, config.pretrained, runFolder);
   if (settings.nodeRank === 0) await writeRunConfig(config, hash);
   return launchTask(request, runFolder, hash, () => writeRunConfig(config, hash));
+}
+
+/** What this node lacks is said in one line, before anything is started; workers look again for themselves. */
+async function checkDevice(device: DeviceWish, environment: NodeJS.ProcessEnv): Promise<void> {
+  if (device === 'cpu') return;
+  const { chooseDevice, findDeviceFacts } = await import('@slip/devices');
+  chooseDevice(device, findDeviceFacts(environment), 0);
 }
 
 /** Once per machine and before workers start, because a download may take longer than ranks wait for each other. */
@@ -191,6 +234,7 @@ Starts one worker per device on this node, and with --nnodes its part of several
 pretrain when not given; linear and finetune train a classifier on a model; zeroshot evaluates it
 on many sets; embed, retrieve, predict and recall use one; bench-comm measures the collectives.
 --help after a task lists its flags.
+slip-launch doctor tells which devices work here.
 Flags may stand anywhere, be written with hyphens or underscores; PET_* variables give defaults for launch flags.`;
 
 async function printHelp(task: string): Promise<number> {

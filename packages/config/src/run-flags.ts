@@ -36,8 +36,8 @@ export const RUN_FLAGS: readonly FlagDefinition[] = group('Run', [
 
 /** Device, threads, reductions and communication. */
 export const COMPUTE_FLAGS: readonly FlagDefinition[] = group('Compute', [
-  text('device', 'cpu', 'where to compute; only cpu today', {
-    choices: ['cpu', 'auto', 'webgpu', 'cuda', 'tensorflow'],
+  text('device', 'cpu', 'where to compute; auto is the best that is here. slip-launch doctor tells what each needs', {
+    choices: ['auto', 'cpu', 'webgpu', 'cuda', 'tensorflow'],
   }),
   text(
     'precision',

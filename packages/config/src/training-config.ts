@@ -38,7 +38,7 @@ export interface TrainingConfig {
   readonly onCheckpointError: 'continue' | 'stop';
   readonly printFreq: number;
   readonly wandb: boolean;
-  readonly device: string;
+  readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'tensorflow';
   readonly precision: Precision;
   readonly disableAmp: boolean;
   readonly gradCheckpointing: boolean;
@@ -61,8 +61,11 @@ export interface TrainingConfig {
 /** @throws SlipError `config` or `unsupported` naming the flags */
 export function checkTraining(config: TrainingConfig): void {
   checkRows(config);
-  if (config.device !== 'cpu' && config.device !== 'auto') {
-    throw new SlipError('unsupported', `--device ${config.device} is not there yet; use --device cpu`);
+  if (config.device !== 'cpu' && config.reduce === 'invariant') {
+    throw new SlipError(
+      'unsupported',
+      `--reduce invariant computes in the host's memory: with --device cpu, not ${config.device}`,
+    );
   }
   checkPrecision(config);
   if (config.compress === 'powersgd' && config.reduce === 'invariant') {

@@ -2,6 +2,8 @@
 import './ops/tile-gradient.js';
 
 export { allGather, allReduceSum, type StepCollectives, type Topology, topology, withTopology } from './collectives.js';
+export { CPU, type Device, type DeviceOptions, type ExecutorOptions, openDevice } from './devices/device.js';
+export type { DeviceMemory, HostTensor } from './execute/device-memory.js';
 export { createEagerExecutor } from './execute/eager-executor.js';
 export { createOnnxExecutor, type OnnxExecutorOptions } from './execute/onnx-executor.js';
 export { attention } from './ops/attention.js';

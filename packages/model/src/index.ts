@@ -30,6 +30,20 @@ export { simclrLoss } from './losses/simclr-loss.js';
 export { type AdamWArenas, type AdamWHyper, adamW, decayRuns } from './optimizer/adamw.js';
 export { clampLogitScale } from './optimizer/logit-scale.js';
 export { lrSchedule, type ScheduleOptions } from './optimizer/lr-schedule.js';
+export {
+  accumulateStep,
+  adamWHyper,
+  type DeviceOptimizer,
+  deviceAdamW,
+  deviceAverage,
+  deviceSgd,
+  gradientSquaresStep,
+  type HyperInputs,
+  optimizerStep,
+  sgdHyper,
+  type UpdateGroup,
+  updateGroups,
+} from './optimizer/optimizer-step.js';
 export { type SgdArenas, type SgdHyper, sgd } from './optimizer/sgd.js';
 export { updateRunningStatistics } from './running-statistics.js';
 export { type TrainStepOptions, trainStep } from './train-step.js';

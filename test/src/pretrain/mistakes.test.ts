@@ -24,7 +24,11 @@ test('mistakes that are found before anything starts', async (context) => {
       /--compress powersgd .* which --precision fp16 changes; use bf16 or fp32/,
       2,
     ],
-    [['--device', 'cuda'], /--device cuda is not there yet; use --device cpu/, 8],
+    [
+      ['--device', 'cuda'],
+      /--device cuda cannot be used here .*libonnxruntime_providers_cuda.so.*npm run setup-cuda/,
+      8,
+    ],
     [
       ['--output-dir', path.join(recipe, 'run')],
       /cannot read .*wrong.yaml\/run\/config.json: ENOTDIR.*; --output-dir has to be a folder/,

@@ -1,7 +1,6 @@
 // Validation of a classifier: every picture once, shared among the ranks, with exact figures that do not depend on their number.
 import type { ProcessGroup } from '@slip/comms';
 import { createEvalLoader, type LabelledDataset, type LabelledView } from '@slip/data';
-import { createOnnxExecutor } from '@slip/engine';
 import { logitsStep } from '@slip/model';
 import type { ClassifierConfig, StateLayout } from '@slip/model/architecture';
 import {
@@ -11,8 +10,8 @@ import {
   emptyCounts,
   figuresOf,
 } from '../evaluation/classification-metrics.js';
+import { executorOf } from '../evaluation/state-executor.js';
 import type { Validation } from '../evaluation/validation.js';
-import { stateInputs } from '../pretrain/run-training.js';
 import { gatherMoments } from '../pretrain/sharded-optimizer.js';
 import type { TrainState } from '../pretrain/train-state.js';
 
@@ -55,8 +54,7 @@ async function averagedFigures(task: ClassifierTask, state: TrainState): Promise
 async function validate(task: ClassifierTask, state: TrainState): Promise<Figures> {
   const { classifier, layout, group, threads, images, view } = task;
   const definition = logitsStep(classifier, layout, IMAGE_BATCH);
-  const inputs = stateInputs(state, definition);
-  const executor = await createOnnxExecutor(definition, { rank: 0, worldSize: 1, threads, inputs });
+  const executor = await executorOf(definition, state, threads);
   try {
     const counts = emptyCounts(classifier.numClasses);
     let loss = 0;

@@ -23,6 +23,11 @@ export async function clippedScale(
     for (let k = start; k < end; k++) squares += grads[k] * grads[k];
   }
   const total = (await group.allGatherObject(squares)).reduce((sum, own) => sum + own, 0);
-  const norm = Math.sqrt(total) * mean;
+  return limitedScale(total, mean, limit);
+}
+
+/** @param squares sum of the squares of all gradients, which `mean` turns into means */
+export function limitedScale(squares: number, mean: number, limit: number): number {
+  const norm = Math.sqrt(squares) * mean;
   return mean * Math.min(1, limit / (norm + 1e-6));
 }

@@ -1,6 +1,18 @@
 // Optimizers as the training loop sees them: what they keep for each parameter, and how a range of the arenas is updated.
 // The arithmetic is the model's; which range a rank updates is sharded-optimizer.ts.
-import { adamW, sgd } from '@slip/model';
+import {
+  adamW,
+  adamWHyper,
+  type DeviceOptimizer,
+  deviceAdamW,
+  deviceAverage,
+  deviceSgd,
+  type HyperInputs,
+  sgd,
+  sgdHyper,
+  updateGroups,
+} from '@slip/model';
+import type { TensorEntry } from '@slip/model/architecture';
 import { ADAMW_MOMENTS, type TrainState } from './train-state.js';
 
 /** Of one step. */
@@ -21,6 +33,10 @@ export interface Optimizer {
   /** Names of what it keeps for each parameter, as PyTorch has them. */
   readonly moments: readonly string[];
   update(state: TrainState, hyper: StepHyper): OptimizerUpdate;
+  /** The same on a device that keeps the state, */
+  readonly onDevice: DeviceOptimizer;
+  /** and the numbers that it needs for a step. */
+  hyper(entries: readonly TensorEntry[], hyper: StepHyper): HyperInputs;
 }
 
 export function adamWOptimizer(options: {
@@ -31,15 +47,20 @@ export function adamWOptimizer(options: {
 }): Optimizer {
   const [beta1, beta2] = options.betas;
   const { eps, weightDecay: decay } = options;
+  const decayAt = (step: number) => (typeof decay === 'number' ? decay : decay(step));
   return {
     moments: ADAMW_MOMENTS,
     update(state, { lr, step, applied, gradScale }) {
       const { params, grads, entries } = state;
       const arenas = { params, grads, expAvg: state.moments.exp_avg, expAvgSq: state.moments.exp_avg_sq };
-      const weightDecay = typeof decay === 'number' ? decay : decay(step);
-      const hyper = { lr, beta1, beta2, eps, weightDecay, step: applied + 1, gradScale };
+      const hyper = { lr, beta1, beta2, eps, weightDecay: decayAt(step), step: applied + 1, gradScale };
       return (range) => adamW(arenas, entries, hyper, range);
     },
+    onDevice: deviceAdamW(options.betas, eps),
+    hyper: (entries, { lr, step, applied, gradScale }) =>
+      adamWHyper(updateGroups(entries), {
+        ...{ lr, gradScale, betas: options.betas, weightDecay: decayAt(step), step: applied + 1 },
+      }),
   };
 }
 
@@ -52,6 +73,9 @@ export function sgdOptimizer(options: { readonly momentum: number; readonly weig
       const arenas = { params, grads, momentumBuffer: state.moments.momentum_buffer };
       return (range) => sgd(arenas, entries, { ...options, lr, gradScale }, range);
     },
+    onDevice: deviceSgd(options.momentum),
+    hyper: (entries, { lr, gradScale }) =>
+      sgdHyper(updateGroups(entries), { lr, gradScale, weightDecay: options.weightDecay }),
   };
 }
 
@@ -59,6 +83,8 @@ export function sgdOptimizer(options: { readonly momentum: number; readonly weig
 export function withAverage(optimizer: Optimizer, decay: number): Optimizer {
   return {
     moments: [...optimizer.moments, 'ema'],
+    onDevice: deviceAverage(optimizer.onDevice, decay),
+    hyper: (entries, hyper) => optimizer.hyper(entries, hyper),
     update(state, hyper) {
       const update = optimizer.update(state, hyper);
       const { params } = state;

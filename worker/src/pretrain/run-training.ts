@@ -9,9 +9,9 @@ import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainLoaderOptions } from '@slip/data';
 import {
   type Completion,
-  createOnnxExecutor,
+  CPU,
+  type Device,
   type HalfType,
-  type StepArray,
   type StepCollectives,
   type StepDefinition,
   type StepExecutor,
@@ -20,10 +20,12 @@ import { createRunMetrics, type Family, hiddenShare, type RunMetrics, renderRepo
 import type { StateLayout } from '@slip/model/architecture';
 import type { Validation } from '../evaluation/validation.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { takeDevice } from '../session/take-device.js';
 import { withGroup } from '../session/with-group.js';
 import { Checkpointer } from './checkpointer.js';
 import { type CollectiveClock, createCollectiveClock, timedCollectives } from './collective-clock.js';
 import { continueFrom, continueRun } from './continue-run.js';
+import { DeviceState, deviceUpdate } from './device-state.js';
 import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
@@ -31,8 +33,10 @@ import { freshLossScale } from './loss-scale.js';
 import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
 import type { Optimizer } from './optimizer.js';
 import { tellReplaced } from './replaced-samples.js';
+import { stateInputs } from './state-inputs.js';
 import { listenForStop } from './stop-request.js';
 import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
+import type { TrainStepParts } from './train-step.js';
 import { type TrainOutcome, train } from './trainer.js';
 
 export interface WorkerContext<C extends TrainingConfig> {
@@ -48,6 +52,7 @@ export interface TaskPlace {
   readonly group: ProcessGroup;
   /** Compute threads of this worker. */
   readonly threads: number;
+  readonly device: Device;
   readonly log: Logger;
   readonly cacheFolder: string;
 }
@@ -84,10 +89,10 @@ export async function runTraining<C extends TrainingConfig>(
   // Before the group is opened: from then on a signal asks for a stop at a step boundary.
   const stop = listenForStop((signal) => context.log.warn(`${signal} received: stopping after the current step`));
   return withPlace(context, async (place) => {
-    const { group, threads } = place;
+    const { group, threads, device } = place;
     const parts = await prepare(place);
-    if (parts.evaluate) return evaluateOnly(context, parts, group);
-    return trainAll(context, parts, { group, threads, stop });
+    if (parts.evaluate) return evaluateOnly(context, parts, place);
+    return trainAll(context, parts, { group, threads, device, stop });
   });
 }
 
@@ -98,18 +103,22 @@ export function withPlace<C extends TrainingConfig, T>(
 ): Promise<T> {
   const { config, environment, log } = context;
   const threads = threadsPerWorker(config, environment);
-  return withGroup(context, config, (group) => work({ group, threads, log, cacheFolder: environment.cacheFolder }));
+  return withGroup(context, config, async (group) => {
+    const device = await takeDevice(config.device, environment, group, log);
+    return work({ group, threads, device, log, cacheFolder: environment.cacheFolder });
+  });
 }
 
 interface Running {
   readonly group: ProcessGroup;
   readonly threads: number;
+  readonly device: Device;
   readonly stop: { readonly signal: NodeJS.Signals | undefined };
 }
 
 async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingParts, running: Running) {
   const { config, log } = context;
-  const { group, threads, stop } = running;
+  const { group, threads, device, stop } = running;
   const closers: (() => Promise<unknown>)[] = [];
   try {
     const shards = config.reduce === 'invariant' ? config.reduceShards : 0;
@@ -123,7 +132,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const plan = parts.plan(loaders[0].datasetSize);
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
-    const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments);
+    const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments, device);
     if (config.precision === 'fp16') state.lossScale = freshLossScale();
     const { own, from } = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
@@ -132,12 +141,19 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const clock = createCollectiveClock(group);
     const compiledAt = performance.now();
     const lanes: Lane[] = [];
+    let deviceState: DeviceState | undefined;
     for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
       const grads = lanePlan.count === 1 ? state.grads : new Float32Array(state.grads.length);
       const microGrads = config.updateFreq === 1 ? grads : new Float32Array(grads.length);
       const rank = lanePlan.first + lane;
-      const step = { definition: parts.step(lanePlan, rank), config, state, microGrads, collectives, threads };
-      const executor = await compileTrainStep(step, lanePlan, rank);
+      const definition = parts.step(lanePlan, rank);
+      if (device.keepsTensors) {
+        const kept = await DeviceState.create(device, state, optimizer, threads, definition);
+        closers.unshift(() => kept.close());
+        deviceState = kept;
+      }
+      const step = { definition, config, state, microGrads, collectives, threads };
+      const executor = await compileTrainStep(step, lanePlan, rank, deviceState);
       closers.unshift(() => executor.close());
       const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
@@ -153,11 +169,10 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     });
     closers.unshift(() => checkpointer.close());
     const { clipGrad, metricNames, validation } = parts;
-    const outcome = await train({
-      ...{ config, plan, state, lanes, metricNames, group, clock, gradientWire, optimizer, validation, metrics, log },
+    const stepParts: TrainStepParts = {
+      ...{ config, state, lanes, metricNames, group, clock, gradientWire, optimizer },
       ...(clipGrad === undefined ? {} : { clipGrad }),
       stopRequested: () => stop.signal !== undefined,
-      checkpointer,
       saving: {
         get isUnderWay() {
           return checkpointer.isUnderWay;
@@ -169,6 +184,11 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
           return checkpointer.isDue({ config });
         },
       },
+    };
+    const outcome = await train({
+      ...stepParts,
+      ...{ plan, validation, metrics, log, checkpointer },
+      ...(deviceState === undefined ? {} : { update: deviceUpdate(stepParts, deviceState) }),
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
@@ -216,9 +236,9 @@ async function restore(
 async function evaluateOnly(
   context: WorkerContext<TrainingConfig>,
   parts: TrainingParts,
-  group: ProcessGroup,
+  { group, device }: TaskPlace,
 ): Promise<TrainOutcome> {
-  const state = await createTrainState(parts.layout, context.config.seed, group, []);
+  const state = await createTrainState(parts.layout, context.config.seed, group, [], device);
   await restore(context, parts, state, group);
   context.log.info((await parts.validation!.run(state)).summary);
   return 'completed';
@@ -282,23 +302,32 @@ interface LaneStep {
   readonly threads: number;
 }
 
-/** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves. */
+/** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves, or stay on the device. */
 function compileTrainStep(
   { definition, config, state, microGrads, collectives, threads }: LaneStep,
   { rows }: LanePlan,
   rank: number,
+  deviceState: DeviceState | undefined,
 ): Promise<StepExecutor> {
-  const inputs = stateInputs(state, definition);
+  const { device = CPU } = state;
+  const place = {
+    ...{ rank, worldSize: rows.length, rows, threads, collectives },
+    recomputation: config.gradCheckpointing ? ('blocks' as const) : ('cheap' as const),
+    ...halfOf(config),
+  };
+  if (deviceState !== undefined && rows.length === 1) {
+    const { memory, gradientNames: kept } = deviceState;
+    return device.createExecutor(definition, { ...place, memory, kept });
+  }
+  const bound = deviceState === undefined ? { inputs: stateInputs(state, definition) } : { memory: deviceState.memory };
   const outputs: Record<string, Float32Array> = {};
   for (const entry of state.entries) {
     if (entry.kind === 'param') outputs[`grad/${entry.name}`] = tensorView(state, microGrads, entry.name);
   }
   const milestones = bucketMilestones(config, state, rows.length);
-  return createOnnxExecutor(definition, {
-    ...{ rank, worldSize: rows.length, rows, threads, collectives, inputs, outputs },
+  return device.createExecutor(definition, {
+    ...{ ...place, ...bound, outputs },
     ...(milestones === undefined ? {} : { milestones }),
-    recomputation: config.gradCheckpointing ? 'blocks' : 'cheap',
-    ...halfOf(config),
   });
 }
 
@@ -312,18 +341,6 @@ function describePrecision({ precision, device }: TrainingConfig): string {
 function halfOf({ precision }: TrainingConfig): { half?: HalfType } {
   if (precision === 'fp32') return {};
   return { half: precision === 'fp16' ? 'float16' : 'bfloat16' };
-}
-
-/** Those inputs of a step that are in the state: its parameters, and what is frozen. */
-export function stateInputs(state: TrainState, { inputs }: StepDefinition): Record<string, StepArray> {
-  const bound: Record<string, StepArray> = {};
-  for (const { name } of inputs) {
-    const [kind] = name.split('/', 1);
-    const tensor = name.slice(kind.length + 1);
-    if (kind === 'param') bound[name] = tensorView(state, state.params, tensor);
-    if (kind === 'frozen') bound[name] = tensorView(state, state.buffers, tensor);
-  }
-  return bound;
 }
 
 /**

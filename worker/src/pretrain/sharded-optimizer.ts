@@ -111,6 +111,11 @@ export async function gatherMoments(state: TrainState, group: ProcessGroup): Pro
   }
 }
 
+/** Makes the summed gradients of all shards valid on every rank. */
+export async function gatherGradients(state: TrainState, group: ProcessGroup): Promise<void> {
+  for (const i of state.buckets.keys()) await gatherBucket(state.grads, state, i, group);
+}
+
 /** Everybody gets the shards of all ranks in a bucket of this arena. */
 function gatherBucket(arena: Float32Array, { buckets }: TrainState, i: number, group: ProcessGroup): Promise<void> {
   const { start, end, lengths } = buckets[i];

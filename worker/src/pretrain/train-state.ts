@@ -2,6 +2,7 @@
 // Not how it changes (train-step.ts) nor how it is stored (state-checkpoint.ts).
 import { crc32 } from 'node:zlib';
 import type { ProcessGroup } from '@slip/comms';
+import type { Device } from '@slip/engine';
 import { initialiseBuffersOf, initialiseParametersOf } from '@slip/model';
 import type { StateLayout, TensorEntry } from '@slip/model/architecture';
 import { type Bucket, wholeBucket } from './gradient-buckets.js';
@@ -9,6 +10,8 @@ import type { LossScale } from './loss-scale.js';
 
 export interface TrainState {
   readonly entries: readonly TensorEntry[];
+  /** Where steps over it are computed; the CPU without it. */
+  readonly device?: Device;
   /** Every parameter, in state-dict order; a tensor is the view [offset, offset + size). One for all ranks of a machine. */
   readonly params: Float32Array;
   /** Gradients summed over micro-batches, laid out like `params`; after the reduction, the own shard is summed over ranks. */
@@ -46,6 +49,7 @@ export async function createTrainState(
   seed: number,
   group: ProcessGroup,
   momentNames: readonly string[] = ADAMW_MOMENTS,
+  device?: Device,
 ): Promise<TrainState> {
   const params = await group.allocate(layout.parameterCount, 'common');
   const grads = await group.allocate(layout.parameterCount);
@@ -57,6 +61,7 @@ export async function createTrainState(
   await group.barrier();
   return {
     entries: layout.entries,
+    ...(device === undefined ? {} : { device }),
     params,
     grads,
     moments,

@@ -6,18 +6,11 @@ import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { updateRunningStatistics } from '@slip/model';
 import { type CollectiveClock, timed } from './collective-clock.js';
-import type { Bucket } from './gradient-buckets.js';
-import { clippedScale } from './gradient-norm.js';
-import { type Lane, sumLanes } from './lanes.js';
-import { feedLossScale, isOverflow, updateLossScale } from './loss-scale.js';
+import { hostUpdate, type ParameterUpdate } from './host-update.js';
+import type { Lane } from './lanes.js';
+import { feedLossScale, updateLossScale } from './loss-scale.js';
 import type { Optimizer } from './optimizer.js';
-import {
-  type GradientReduction,
-  type GradientWire,
-  logitScaleOf,
-  reduceGradients,
-  updateParameters,
-} from './sharded-optimizer.js';
+import { type GradientWire, logitScaleOf } from './sharded-optimizer.js';
 import type { TrainState } from './train-state.js';
 
 export interface StepOutcome {
@@ -45,6 +38,8 @@ export interface StepOutcome {
 export interface TrainStepParts {
   readonly config: TrainingConfig;
   readonly optimizer: Optimizer;
+  /** What becomes of the gradients; the host's way without it. */
+  readonly update?: ParameterUpdate;
   readonly state: TrainState;
   /** Usually one; its gradients are the state's own. */
   readonly lanes: readonly Lane[];
@@ -71,12 +66,12 @@ export interface Saving {
 
 /** Applies one optimizer step to `parts.state`. @throws SlipError `non-finite` on all ranks, parameters untouched */
 export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<StepOutcome> {
-  const { config, state, group, clock } = parts;
+  const { config, state, clock } = parts;
   const startedAt = performance.now();
   clock.reset();
   const { lanes, metricNames } = parts;
-  const reduction = reduceGradients(state, group, parts.gradientWire);
   feedLossScale(state, lanes);
+  const gradients = (parts.update ?? hostUpdate(parts)).begin();
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
@@ -86,24 +81,21 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
       feed(batch, { step: state.step, micro });
     }
     const isLast = micro === config.updateFreq - 1;
-    const release = isLast && lanes.length === 1 ? releaseBuckets(parts, micro, reduction) : undefined;
+    const release = isLast ? gradients.release : undefined;
     await Promise.all(lanes.map(({ executor }) => executor.run(release)));
+    await gradients.add(micro);
     for (const [i, lane] of lanes.entries()) {
-      for (const [b, bucket] of state.buckets.entries()) {
-        if (!reduction.isStarted(b)) accumulateGradients(lane, micro, bucket);
-      }
       for (const [k, name] of metricNames.entries()) sums[i][k] += lane.executor.output(name)[0];
     }
     state.batchesTracked = updateStatistics(parts, state.batchesTracked);
   }
-  sumLanes(lanes, state.grads);
-  for (const b of state.buckets.keys()) if (!reduction.isStarted(b)) reduction.start(b);
+  gradients.complete();
 
   const agreed = await agree(parts, sums);
   const { lossScale } = state;
   const scale = lossScale?.scale ?? 1;
-  const isSkipped = lossScale !== undefined && (await timed(clock, () => isOverflow(state, group, reduction)));
-  const optimizerMs = isSkipped ? 0 : await applyGradients(parts, lr, scale, reduction);
+  const isSkipped = lossScale !== undefined && (await gradients.isOverflow());
+  const optimizerMs = isSkipped ? 0 : await gradients.apply(lr);
   if (lossScale !== undefined) updateLossScale(lossScale, isSkipped);
   state.step += 1;
   const comm = clock.readStep();
@@ -121,39 +113,6 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     commExposedMs: comm.exposedMs,
     optimizerMs,
   };
-}
-
-/** @param lossScale what the gradients are multiplied by. @returns time spent in arithmetic, ms */
-async function applyGradients(
-  parts: TrainStepParts,
-  lr: number,
-  lossScale: number,
-  reduction: GradientReduction,
-): Promise<number> {
-  const { config, state, group, clock, lanes, clipGrad } = parts;
-  const mean = 1 / (group.worldSize * lanes.length * config.updateFreq * lossScale);
-  const gradScale =
-    clipGrad === undefined ? mean : await timed(clock, () => clippedScale(state, group, reduction, mean, clipGrad));
-  const applied = state.step - (state.lossScale?.skippedSteps ?? 0);
-  const update = parts.optimizer.update(state, { lr, step: state.step, applied, gradScale });
-  return updateParameters(state, group, clock, update, reduction);
-}
-
-/** In the last micro-batch a bucket is on its way as soon as the backward pass has completed it. */
-function releaseBuckets({ state, lanes }: TrainStepParts, micro: number, reduction: GradientReduction) {
-  return (b: number): void => {
-    accumulateGradients(lanes[0], micro, state.buckets[b]);
-    reduction.start(b);
-  };
-}
-
-function accumulateGradients({ grads, microGrads }: Lane, micro: number, { start, end }: Bucket): void {
-  if (grads === microGrads) return;
-  if (micro === 0) {
-    grads.set(microGrads.subarray(start, end), start);
-    return;
-  }
-  for (let i = start; i < end; i++) grads[i] += microGrads[i];
 }
 
 /** Running statistics advance after every micro-batch, first view then second (reference 1.4); all lanes have the same. */

@@ -50,16 +50,21 @@ export async function train(parts: TrainerParts): Promise<TrainOutcome> {
       await endEpoch(parts);
       seekLoader(parts);
     } else if (outcome.saveAgreed || isMultiple(state.step, config.checkpointEverySteps)) {
-      await checkpointer.begin(parts);
+      await beginSave(parts);
     }
   }
   await saveNow(parts);
   return 'completed';
 }
 
+async function beginSave(parts: TrainerParts, isLast = false): Promise<void> {
+  await parts.update?.bringToHost();
+  await parts.checkpointer.begin(parts, isLast);
+}
+
 /** The last save of this attempt: nothing is left to be written after it. */
 async function saveNow(parts: TrainerParts): Promise<void> {
-  await parts.checkpointer.begin(parts, true);
+  await beginSave(parts, true);
   await parts.checkpointer.finish(parts, true);
 }
 
@@ -83,7 +88,7 @@ function seekLoader({ plan, state, config, lanes }: TrainerParts): void {
 async function endEpoch(parts: TrainerParts): Promise<void> {
   const { config, plan, state, validation } = parts;
   const epoch = state.step / plan.stepsPerEpoch - 1;
-  await parts.checkpointer.begin(parts);
+  await beginSave(parts);
   const due = (epoch + 1) % config.evalFreq === 0 || state.step === plan.totalSteps;
   const validated = due && validation !== undefined ? await validation.run(state) : undefined;
   if (validated !== undefined) await recordValidation(parts, validated, epoch);

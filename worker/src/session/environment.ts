@@ -28,6 +28,12 @@ export interface WorkerEnvironment {
   readonly heartbeatFd: number;
   /** Threads to compute with, where this worker has cores of its own; otherwise all workers share those of the node. */
   readonly numCpus?: number;
+  /** What decides which devices it sees: CUDA_VISIBLE_DEVICES and SLIP_TENSORFLOW. */
+  readonly deviceVariables: NodeJS.ProcessEnv;
+  /** The GPUs that it sees are for this worker alone. */
+  readonly ownsGpus: boolean;
+  /** SLIP_SHARE_DEVICE=1, for tests: workers of a node may have one device together. */
+  readonly sharesDevice: boolean;
   /** Python that has the wandb package, for `--wandb`. */
   readonly wandbPython: string;
   /** Where downloaded weights are kept on this machine. */
@@ -69,7 +75,18 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     agentPid: count('SLIP_AGENT_PID'),
     heartbeatFd: count('SLIP_HEARTBEAT_FD'),
     ...(env.SLIP_NUM_CPUS === undefined ? {} : { numCpus: count('SLIP_NUM_CPUS') }),
+    deviceVariables: {
+      ...(env.CUDA_VISIBLE_DEVICES === undefined ? {} : { CUDA_VISIBLE_DEVICES: env.CUDA_VISIBLE_DEVICES }),
+      ...(env.SLIP_TENSORFLOW === undefined ? {} : { SLIP_TENSORFLOW: env.SLIP_TENSORFLOW }),
+    },
+    ownsGpus: env.SLIP_OWN_GPUS === '1',
+    sharesDevice: env.SLIP_SHARE_DEVICE === '1',
     wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
     cacheFolder: cacheFolder(env),
   };
+}
+
+/** TensorFlow computes on the first GPU that it sees, and takes memory of all of them. @param gpu an entry of CUDA_VISIBLE_DEVICES */
+export function showOnlyGpu(gpu: string): void {
+  process.env.CUDA_VISIBLE_DEVICES = gpu;
 }

@@ -1,6 +1,7 @@
 // The tasks that use a model and train nothing, as a worker runs them.
 import type { UseConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
+import { CPU } from '@slip/engine';
 import { threadsPerWorker } from '../pretrain/run-training.js';
 import { listenForStop } from '../pretrain/stop-request.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
@@ -24,7 +25,8 @@ export async function runUse(context: UseContext): Promise<'completed' | 'stoppe
   const stop = listenForStop((signal) => log.warn(`${signal} received: stopping after what is being computed`));
   return withGroup(context, config, async (group) => {
     const place: UsePlace = {
-      ...{ group, log, threads: threadsPerWorker(config, environment), cacheFolder: environment.cacheFolder },
+      ...{ group, log, threads: threadsPerWorker(config, environment), device: CPU },
+      cacheFolder: environment.cacheFolder,
       stopRequested: () => stop.signal !== undefined,
       showProgress: (progress) => session.showProgress(progress),
     };

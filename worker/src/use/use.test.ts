@@ -11,6 +11,7 @@ import { createMemoryGroups, createSoloGroup } from '@slip/comms';
 import { type EmbedConfig, type PredictConfig, type RetrieveConfig, resolveUse, type UseConfig } from '@slip/config';
 import { silentLogger } from '@slip/core';
 import { readNpyMatrix } from '@slip/data';
+import { CPU } from '@slip/engine';
 import { openWeights } from '@slip/weights';
 import { nearestRows } from '../encode/cosines.js';
 import { countNearer, recallOf } from './recall.js';
@@ -50,7 +51,15 @@ async function resolved<C extends UseConfig>(task: C['task'], flags: Record<stri
 
 function placeOf(group: UsePlace['group'], lines: string[] = []): UsePlace {
   const log = { ...silentLogger, info: (line: string) => void lines.push(line) };
-  return { group, log, threads: 1, cacheFolder: '', stopRequested: () => false, showProgress: () => undefined };
+  return {
+    group,
+    log,
+    threads: 1,
+    device: CPU,
+    cacheFolder: '',
+    stopRequested: () => false,
+    showProgress: () => undefined,
+  };
 }
 
 async function onRanks(count: number, work: (place: UsePlace) => Promise<void>): Promise<string[]> {

@@ -4,13 +4,7 @@ import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { borderName, lowerSegment, MODEL_SESSION_CONFIG } from '../onnx/lower.js';
 import { estimateMemory } from '../passes/memory.js';
-import {
-  type Completion,
-  completionOf,
-  type MilestonePlan,
-  type Milestones,
-  planMilestones,
-} from '../passes/milestones.js';
+import { type Completion, type MilestonePlan, type Milestones, milestonesOf } from '../passes/milestones.js';
 import { type Segment, segment, storedAs } from '../passes/segment.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
@@ -30,6 +24,10 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
    * is then cut where a group is complete, and `run` tells of each. Without it nothing is cut.
    */
   readonly milestones?: (completion: Completion) => Milestones;
+  /** Of ONNX Runtime: the CPU, or one that copies what is in host memory for every run. Default `cpu`. */
+  readonly provider?: 'cpu' | 'cuda';
+  /** With `cuda`: the number among the visible GPUs, default 0. */
+  readonly gpuIndex?: number;
   /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
   readonly profilePrefix?: string;
 }
@@ -55,7 +53,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   const outputs = bindMemory('output', traced.outputs, options.outputs);
   const memory = new StepMemory(traced, inputs, outputs);
   const start = performance.now();
-  const plan = milestonesOf(traced, options);
+  const plan = milestonesOf(traced.graph, options.milestones);
   const segments = plan.cuts.length === 0 ? traced.segments : segment(traced.graph, plan.cuts);
   const compiled: CompiledSegment[] = [];
   for (const each of segments) compiled.push(await compile(each, memory, options));
@@ -91,14 +89,8 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   };
 }
 
-function milestonesOf(traced: TracedStep, { milestones }: OnnxExecutorOptions): MilestonePlan {
-  if (milestones === undefined) return { cuts: [], pieces: [] };
-  const completion = completionOf(traced.graph);
-  return planMilestones(traced.graph, completion, milestones(completion));
-}
-
 /** The groups that are complete when so many segments have run; the last level's pieces are the last of them. */
-function groupsAt({ cuts, pieces }: MilestonePlan, segments: number, done: number): number[] {
+export function groupsAt({ cuts, pieces }: MilestonePlan, segments: number, done: number): number[] {
   const piece = done - (segments - cuts.length - 1);
   return [...pieces.keys()].filter((group) => pieces[group] === piece);
 }
@@ -117,9 +109,10 @@ interface CompiledSegment {
 async function compile(segment: Segment, memory: StepMemory, options: OnnxExecutorOptions): Promise<CompiledSegment> {
   const after = segment.after.map((node) => bindWork(node, memory));
   if (segment.outputs.length === 0) return { feeds: {}, fetches: {}, after, numNodes: 0 };
-  const { model, numNodes } = lowerSegment(segment);
+  const provider = options.provider ?? 'cpu';
+  const { model, numNodes } = lowerSegment(segment, provider);
   const session = await ort.InferenceSession.create(model, {
-    executionProviders: ['cpu'],
+    executionProviders: provider === 'cuda' ? [{ name: 'cuda', deviceId: options.gpuIndex ?? 0 }] : [provider],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',

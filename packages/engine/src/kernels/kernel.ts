@@ -20,6 +20,10 @@ export interface OnnxEmitter {
     attributes: Readonly<Record<string, OnnxAttribute>>,
     options: { readonly outputs: number; readonly domain?: string },
   ): string[];
+  /** `alpha * A x B` over the last two of `rank` axes, either of them transposed. */
+  product(a: string, b: string, options: ProductOptions): string;
+  /** Along the last axis. */
+  logSoftmax(x: string): string;
   /** A 1-D int64 constant (shapes, axes, splits). */
   ints(values: readonly number[]): string;
   scalar(value: number, dtype?: DType): string;
@@ -34,6 +38,14 @@ export interface HalfLowering {
   widen(name: string): string;
   /** The result of an operator on halves, which is a half. */
   settle(name: string): string;
+}
+
+export interface ProductOptions {
+  readonly rank: number;
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  /** Default 1. */
+  readonly alpha?: number;
 }
 
 export interface LoweringCall<Attrs> {

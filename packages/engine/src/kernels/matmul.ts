@@ -60,7 +60,7 @@ function product(
     return emit.op('Reshape', [emit.op('Gemm', [rows, b.name], flags), emit.ints(result.shape)]);
   }
   if (!transposeA && !transposeB) return emit.op('MatMul', [a.name, b.name]);
-  return emit.ops('FusedMatMul', [a.name, b.name], flags, { outputs: 1, domain: 'com.microsoft' })[0]!;
+  return emit.product(a.name, b.name, { rank: a.shape.length, transA: transposeA, transB: transposeB });
 }
 
 function productShape(a: TensorType, b: TensorType, { transposeA, transposeB }: MatMulAttributes): number[] {

@@ -1,7 +1,7 @@
 // Reductions along axes, softmax among them; not matrix products.
 import { type DType, normalizeAxes, type TensorType } from '../tensor-type.js';
 import { castTo } from './elementwise.js';
-import { defineKernel, type Kernel } from './kernel.js';
+import { defineKernel, type Kernel, type OnnxOperand } from './kernel.js';
 
 interface ReduceAttributes {
   axis?: number | number[];
@@ -62,7 +62,10 @@ function lastAxis(name: string): Kernel {
     place: 'graph',
     inputs: ['logits'],
     infer: ([logits]) => [logits!],
-    lower: ({ inputs, emit }) => [emit.op(name, [inputs[0]!.name], { axis: -1 })],
+    lower: ({ inputs, emit }) => {
+      const [{ name: logits }] = inputs as [OnnxOperand];
+      return [name === 'LogSoftmax' ? emit.logSoftmax(logits) : emit.op(name, [logits], { axis: -1 })];
+    },
   });
 }
 

@@ -4,7 +4,7 @@ import { ATTENTION_KERNELS } from '../ops/attention.js';
 import { BOUNDARY_KERNELS } from '../ops/boundary.js';
 import { CONVOLUTION_KERNELS } from '../ops/convolution.js';
 import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
-import { EMBEDDING_KERNELS } from '../ops/embedding.js';
+import { DEVICE_EMBEDDING_KERNELS, EMBEDDING_KERNELS } from '../ops/embedding.js';
 import { GELU_KERNELS } from '../ops/gelu.js';
 import { LAYER_NORM_KERNELS } from '../ops/layer-norm.js';
 import { LINEAR_KERNELS } from '../ops/linear.js';
@@ -16,7 +16,9 @@ import { PRECISION_KERNELS } from './precision.js';
 import { REDUCE_KERNELS } from './reduce.js';
 import { SHAPE_KERNELS } from './shape.js';
 
-export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
+export type KernelTable = ReadonlyMap<string, Kernel>;
+
+export const KERNELS: KernelTable = new Map(
   [
     ...ELEMENTWISE_KERNELS,
     ...REDUCE_KERNELS,
@@ -35,3 +37,9 @@ export const KERNELS: ReadonlyMap<string, Kernel> = new Map(
     ...COLLECTIVE_KERNELS,
   ].map((kernel) => [kernel.name, kernel]),
 );
+
+/** For devices with memory of their own: what the host does elsewhere is part of the graph, so that nothing has to cross. */
+export const DEVICE_KERNELS: KernelTable = new Map([
+  ...KERNELS,
+  ...DEVICE_EMBEDDING_KERNELS.map((kernel): [string, Kernel] => [kernel.name, kernel]),
+]);

@@ -1,13 +1,17 @@
 // Collects ONNX nodes and constants while kernels are lowered; equal ones once, unused ones not at all.
 import { ONNX_TYPES } from '../kernels/elementwise.js';
-import type { OnnxAttribute, OnnxEmitter } from '../kernels/kernel.js';
+import type { OnnxAttribute, OnnxEmitter, ProductOptions } from '../kernels/kernel.js';
 import type { DType, TypedArray } from '../tensor-type.js';
 import type { AttributeProto, NodeProto, TensorProto } from './model-proto.js';
 
 /** Larger constants are not compared with others. */
 const MAX_COMPARED_BYTES = 4096;
 
+/** Execution providers differ in the operators that they have: what one lacks it would copy to the CPU and back. */
+export type Provider = 'cpu' | 'cuda' | 'webgpu';
+
 export class Emitter implements OnnxEmitter {
+  readonly #provider: Provider;
   readonly #nodes: NodeProto[] = [];
   readonly #constants: TensorProto[] = [];
   readonly #known = new Map<string, string[]>();
@@ -18,6 +22,10 @@ export class Emitter implements OnnxEmitter {
   /** Until told otherwise, nodes are not those that were written before, even where they are equal. */
   repeat(isRepeating: boolean): void {
     this.#isRepeating = isRepeating;
+  }
+
+  constructor(provider: Provider = 'cpu') {
+    this.#provider = provider;
   }
 
   op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
@@ -39,6 +47,26 @@ export class Emitter implements OnnxEmitter {
     this.#nodes.push({ name: `${type}_${output[0]}`, opType: type, domain, input: inputs, output, attribute });
     this.#known.set(key, output);
     return output;
+  }
+
+  product(a: string, b: string, { rank, transA = false, transB = false, alpha = 1 }: ProductOptions): string {
+    if (this.#provider !== 'webgpu') {
+      const attributes = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
+      return this.ops('FusedMatMul', [a, b], attributes, { outputs: 1, domain: 'com.microsoft' })[0]!;
+    }
+    const perm = Array.from({ length: rank }, (_, axis) => axis);
+    perm.push(...perm.splice(-2).reverse());
+    const operand = (name: string, transposed: boolean) => (transposed ? this.op('Transpose', [name], { perm }) : name);
+    const plain = this.op('MatMul', [operand(a, transA), operand(b, transB)]);
+    return alpha === 1 ? plain : this.op('Mul', [plain, this.scalar(alpha)]);
+  }
+
+  logSoftmax(x: string): string {
+    if (this.#provider !== 'webgpu') return this.op('LogSoftmax', [x], { axis: -1 });
+    const last = this.ints([-1]);
+    const shifted = this.op('Sub', [x, this.op('ReduceMax', [x, last], { keepdims: 1 })]);
+    const total = this.op('ReduceSum', [this.op('Exp', [shifted]), last], { keepdims: 1 });
+    return this.op('Sub', [shifted, this.op('Log', [total])]);
   }
 
   ints(values: readonly number[]): string {

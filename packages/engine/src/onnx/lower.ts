@@ -4,7 +4,7 @@ import type { Segment } from '../passes/segment.js';
 import { sizeOf } from '../tensor-type.js';
 import { constantArray } from '../trace/backend.js';
 import { halfOf, type Value } from '../trace/graph.js';
-import { Emitter } from './emitter.js';
+import { Emitter, type Provider } from './emitter.js';
 import { enterSegment, type Halves, leaveSegment, lowerNode } from './lower-halves.js';
 import { encodeModel, type ValueInfoProto } from './model-proto.js';
 
@@ -29,9 +29,16 @@ export function borderName(value: Value): string {
   return `v${value.id}`;
 }
 
-/** The segment's inputs and outputs keep their order; their names are `borderName`, and their floats float32. */
-export function lowerSegment(segment: Segment, halves: Halves = 'emulated'): LoweredSegment {
-  const emit = new Emitter();
+/**
+ * The segment's inputs and outputs keep their order; their names are `borderName`, and their floats float32.
+ * @param halves as the provider computes them: the CPU has no kernels for them, GPUs have
+ */
+export function lowerSegment(
+  segment: Segment,
+  provider: Provider = 'cpu',
+  halves: Halves = provider === 'cpu' ? 'emulated' : 'native',
+): LoweredSegment {
+  const emit = new Emitter(provider);
   const names = new Map<Value, string>(
     segment.inputs.map((value) => [value, enterSegment(emit, borderName(value), halfOf(value), halves)]),
   );

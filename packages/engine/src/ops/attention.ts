@@ -3,6 +3,7 @@ import {
   defineKernel,
   type EagerTensor,
   type HalfLowering,
+  type ProductOptions,
   registerEagerKernel,
   runKernel,
 } from '../kernels/kernel.js';
@@ -46,12 +47,7 @@ const forward = defineKernel<Attributes>({
   lower: ({ inputs, outputs, attrs, emit, half = FLOAT32 }) => {
     const [q, k, v] = inputs.map(({ name }) => name);
     const [rows, columns] = outputs[1]!.shape.slice(-2) as [number, number];
-    const product = emit.ops(
-      'FusedMatMul',
-      [q!, k!],
-      { alpha: { float: attrs.scale }, transB: 1 },
-      { outputs: 1, domain: 'com.microsoft' },
-    )[0]!;
+    const product = emit.product(q!, k!, { rank: inputs[0]!.shape.length, transB: true, alpha: attrs.scale });
     const settled = half.widen(half.settle(product));
     const scores = attrs.causal
       ? emit.op('Add', [settled, emit.constant(causalMask(rows, columns), [rows, columns], 'float32')])
@@ -69,18 +65,19 @@ const backward = defineKernel<Attributes>({
   scratch: ([, , , , weights]) => 3 * sizeOf(weights!.shape),
   lower: ({ inputs, attrs, emit, half = FLOAT32 }) => {
     const [dy, q, k, v, weights, y] = inputs.map(({ name }) => name);
-    const product = (a: string, b: string, attributes: Record<string, number | { float: number }>) =>
-      half.settle(emit.ops('FusedMatMul', [a, b], attributes, { outputs: 1, domain: 'com.microsoft' })[0]!);
-    const alpha = { float: attrs.scale };
-    const dv = product(weights!, dy!, { transA: 1 });
-    const dWeights = half.widen(product(dy!, v!, { transB: 1 }));
+    const rank = inputs[1]!.shape.length;
+    const alpha = attrs.scale;
+    const product = (a: string, b: string, options: Omit<ProductOptions, 'rank'>) =>
+      half.settle(emit.product(a, b, { rank, ...options }));
+    const dv = product(weights!, dy!, { transA: true });
+    const dWeights = half.widen(product(dy!, v!, { transB: true }));
     // sum_j p_ij dp_ij equals dy_i . y_i, which is shorter to sum (hd instead of N). Masked weights are 0, and so is
     // their score gradient: no mask here.
     const rowDot = emit.op('ReduceSum', [emit.op('Mul', [half.widen(dy!), half.widen(y!)]), emit.ints([-1])], {
       keepdims: 1,
     });
     const dScores = half.narrow(emit.op('Mul', [half.widen(weights!), emit.op('Sub', [dWeights, rowDot])]));
-    return [product(dScores, k!, { alpha }), product(dScores, q!, { alpha, transA: 1 }), dv];
+    return [product(dScores, k!, { alpha }), product(dScores, q!, { alpha, transA: true }), dv];
   },
 });
 

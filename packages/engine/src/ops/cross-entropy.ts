@@ -59,7 +59,7 @@ const forward = defineKernel<object>({
   infer: ([logits]) => [{ shape: [], dtype: 'float32' }, logits!],
   lower: ({ inputs, emit }) => {
     const [logits, labels] = inputs.map(({ name }) => name);
-    const logProbs = emit.op('LogSoftmax', [logits!], { axis: -1 });
+    const logProbs = emit.logSoftmax(logits!);
     const picked = emit.op('GatherElements', [logProbs, labels!], { axis: 1 });
     const mean = emit.op('ReduceMean', [picked, emit.ints([0, 1])], { keepdims: 0 });
     return [emit.op('Neg', [mean]), logProbs];

@@ -1,7 +1,9 @@
 // Table lookup with a dense, deterministic gradient; not a sparse embedding.
+
+import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { EagerTensor } from '../kernels/kernel.js';
-import { defineKernel, registerEagerKernel, runKernel } from '../kernels/kernel.js';
-import type { TypedArray } from '../tensor-type.js';
+import { defineKernel, type OnnxOperand, registerEagerKernel, runKernel } from '../kernels/kernel.js';
+import { sizeOf, type TypedArray } from '../tensor-type.js';
 import { tf } from '../tfjs.js';
 import { withGradient } from './custom-gradient.js';
 
@@ -35,6 +37,41 @@ const scatter = defineKernel<{ numRows: number }>({
 });
 
 export const EMBEDDING_KERNELS = [scatter];
+
+/** Elements of a comparison of ids with ids that exist at a time: 64 MiB. */
+const MAX_COMPARED = 1 << 24;
+
+/**
+ * On a device: every row of `dy` becomes the sum of all rows of its id by a product with the matrix of equal ids, and is then
+ * written to the table. Rows of one id write the same numbers, so their order does not matter, and sums are those of a product:
+ * the same bits every time, which adding in place on a GPU does not give.
+ */
+const scatterOnDevice = defineKernel<{ numRows: number }>({
+  name: scatter.name,
+  place: 'graph',
+  inputs: scatter.inputs,
+  infer: (inputs, attrs) => scatter.infer(inputs, attrs),
+  lower: ({ inputs, outputs, emit }) => {
+    const [dy, ids] = inputs as [OnnxOperand, OnnxOperand];
+    const numIds = sizeOf(ids.shape);
+    const chunk = Math.max(1, Math.floor(MAX_COMPARED / numIds));
+    const sums: string[] = [];
+    for (let start = 0; start < numIds; start += chunk) {
+      const end = Math.min(numIds, start + chunk);
+      const part =
+        end - start === numIds ? ids.name : emit.op('Slice', [ids.name, emit.ints([start]), emit.ints([end])]);
+      const column = emit.op('Reshape', [part, emit.ints([end - start, 1])]);
+      const isEqual = emit.op('Equal', [column, emit.op('Reshape', [ids.name, emit.ints([1, numIds])])]);
+      sums.push(emit.op('MatMul', [emit.op('Cast', [isEqual], { to: ONNX_TYPES.float32 }), dy.name]));
+    }
+    const rows = sums.length === 1 ? sums[0]! : emit.op('Concat', sums, { axis: 0 });
+    const places = emit.op('Cast', [emit.op('Reshape', [ids.name, emit.ints([numIds, 1])])], { to: ONNX_TYPES.int64 });
+    const empty = emit.op('Expand', [emit.scalar(0), emit.ints(outputs[0]!.shape)]);
+    return [emit.op('ScatterND', [empty, places, rows])];
+  },
+});
+
+export const DEVICE_EMBEDDING_KERNELS = [scatterOnDevice];
 
 registerEagerKernel<{ numRows: number }>({ name: scatter.name, inputs: ['dy', 'ids'] }, ([dy, ids], { numRows }) => {
   const width = dy!.shape[1]!;

@@ -1,4 +1,6 @@
 // Mixed precision: which values of a graph are halves, by the rules of PyTorch's autocast; how they are computed is the lowering's.
+
+import type { KernelTable } from '../kernels/table.js';
 import type { Graph, GraphNode, Value } from '../trace/graph.js';
 import { GraphBuilder, type HalfType, halfOf } from '../trace/graph.js';
 
@@ -18,22 +20,23 @@ const FULL_KERNELS = new Set([
  * An equal graph in mixed precision: inputs, outputs, the host's and the wire's work are float32. Every other kernel computes in the
  * widest type of its operands, of which scalars do not count.
  */
-export function autocast(graph: Graph, half: HalfType): Graph {
-  return new Autocast(graph, half).run();
+export function autocast(graph: Graph, half: HalfType, kernels?: KernelTable): Graph {
+  return new Autocast(graph, half, new GraphBuilder(kernels)).run();
 }
 
 class Autocast {
   readonly #graph: Graph;
   readonly #half: HalfType;
-  readonly #builder = new GraphBuilder();
+  readonly #builder: GraphBuilder;
   readonly #values = new Map<Value, Value>();
   /** Each value is converted once. */
   readonly #narrowed = new Map<Value, Value>();
   readonly #widened = new Map<Value, Value>();
 
-  constructor(graph: Graph, half: HalfType) {
+  constructor(graph: Graph, half: HalfType, builder: GraphBuilder) {
     this.#graph = graph;
     this.#half = half;
+    this.#builder = builder;
   }
 
   run(): Graph {

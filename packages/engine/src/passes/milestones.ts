@@ -18,6 +18,13 @@ export interface MilestonePlan {
   readonly pieces: readonly number[];
 }
 
+/** @param wanted the groups, given when each output is complete; nothing is cut without it */
+export function milestonesOf(graph: Graph, wanted?: (completion: Completion) => Milestones): MilestonePlan {
+  if (wanted === undefined) return { cuts: [], pieces: [] };
+  const completion = completionOf(graph);
+  return planMilestones(graph, completion, wanted(completion));
+}
+
 export function completionOf(graph: Graph): Completion {
   const levels = levelsOf(graph);
   const last = lastLevelOf(graph, levels);

@@ -1,4 +1,5 @@
 // Computes forward values again in the backward pass instead of keeping them (activation checkpointing: Chen et al. 2016); pure.
+import type { KernelTable } from '../kernels/table.js';
 import type { Graph, GraphNode, Value } from '../trace/graph.js';
 import { GraphBuilder, producer } from '../trace/graph.js';
 
@@ -20,11 +21,11 @@ const CHEAP_KERNELS = new Set([
 ]);
 
 /** An equal graph without boundaries. Only steps with an output `loss` have a backward pass; others stay as they are. */
-export function planRecomputation(graph: Graph, what: Recomputation): Graph {
+export function planRecomputation(graph: Graph, what: Recomputation, kernels?: KernelTable): Graph {
   const forward = ancestorsOf(graph.outputs.filter(({ name }) => name === 'loss').map(({ value }) => value));
   const repeated =
     what === 'none' ? new Set<GraphNode>() : what === 'cheap' ? cheapNodes(graph, forward) : blockNodes(graph, forward);
-  return new Rewriting(graph, forward, repeated).run();
+  return new Rewriting(graph, forward, repeated, new GraphBuilder(kernels)).run();
 }
 
 /** Nodes that a value is made from. */
@@ -84,15 +85,16 @@ class Rewriting {
   readonly #graph: Graph;
   readonly #forward: ReadonlySet<GraphNode>;
   readonly #repeated: ReadonlySet<GraphNode>;
-  readonly #builder = new GraphBuilder();
+  readonly #builder: GraphBuilder;
   readonly #values = new Map<Value, Value>();
   /** Values of the forward pass as the backward pass sees them, where those are others. */
   readonly #again = new Map<Value, Value>();
 
-  constructor(graph: Graph, forward: ReadonlySet<GraphNode>, repeated: ReadonlySet<GraphNode>) {
+  constructor(graph: Graph, forward: ReadonlySet<GraphNode>, repeated: ReadonlySet<GraphNode>, builder: GraphBuilder) {
     this.#graph = graph;
     this.#forward = forward;
     this.#repeated = repeated;
+    this.#builder = builder;
   }
 
   run(): Graph {

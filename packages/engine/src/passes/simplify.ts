@@ -1,4 +1,5 @@
 // Cleans a recorded graph: movement that moves nothing, neutral arithmetic, repeated and unused nodes; no ONNX here.
+import type { KernelTable } from '../kernels/table.js';
 import { broadcastShape, sameShape, type TensorType } from '../tensor-type.js';
 import { type Attributes, type Graph, GraphBuilder, type GraphNode, producer, type Value } from '../trace/graph.js';
 
@@ -14,8 +15,8 @@ type Rule = (
  * An equal graph with fewer nodes. Every output is a result of a node and of one output only, so that each can be written
  * to memory of its own.
  */
-export function simplify(graph: Graph): Graph {
-  const builder = new GraphBuilder();
+export function simplify(graph: Graph, kernels?: KernelTable): Graph {
+  const builder = new GraphBuilder(kernels);
   const rewritten = new Map<Value, Value>();
   const known = new Map<string, readonly Value[]>();
   for (const { name, value } of graph.inputs) rewritten.set(value, builder.input(name, value));

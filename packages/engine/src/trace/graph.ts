@@ -1,7 +1,7 @@
 // The recorded form of a step: values and the kernels that make them, in the order they were called; not ONNX.
 import { invariant } from '@slip/core';
 import type { Kernel } from '../kernels/kernel.js';
-import { KERNELS } from '../kernels/table.js';
+import { KERNELS, type KernelTable } from '../kernels/table.js';
 import type { TensorType, TypedArray } from '../tensor-type.js';
 import type { tf } from '../tfjs.js';
 
@@ -49,9 +49,14 @@ export interface Graph {
 
 /** Appends values and nodes to a graph. */
 export class GraphBuilder {
+  readonly #kernels: KernelTable;
   readonly inputs: NamedValue[] = [];
   readonly nodes: GraphNode[] = [];
   #numValues = 0;
+
+  constructor(kernels: KernelTable = KERNELS) {
+    this.#kernels = kernels;
+  }
 
   input(name: string, type: TensorType): Value {
     const value = this.#value(type, { kind: 'input', name });
@@ -69,7 +74,7 @@ export class GraphBuilder {
   }
 
   node(kernelName: string, inputs: readonly Value[], attrs: Attributes, extras: NodeExtras = {}): readonly Value[] {
-    const kernel = KERNELS.get(kernelName);
+    const kernel = this.#kernels.get(kernelName);
     invariant(kernel !== undefined, `kernel ${kernelName} is in the table`);
     const outputs: Value[] = [];
     const node: GraphNode = { kernel, inputs, attrs, outputs, ...extras };

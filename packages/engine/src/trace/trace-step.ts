@@ -1,6 +1,7 @@
 // Records a step as a graph and plans its segments; nothing is compiled or run here.
 import { SlipError } from '@slip/core';
 import { type Topology, withTopology } from '../collectives.js';
+import type { KernelTable } from '../kernels/table.js';
 import { autocast } from '../passes/autocast.js';
 import { planRecomputation, type Recomputation } from '../passes/recompute.js';
 import { type Segment, segment } from '../passes/segment.js';
@@ -31,6 +32,8 @@ export interface TraceOptions {
   readonly recomputation?: Recomputation;
   /** Mixed precision with these halves; float32 without it. */
   readonly half?: HalfType;
+  /** How each kernel is computed, where that is not the CPU's way. */
+  readonly kernels?: KernelTable;
 }
 
 /**
@@ -42,12 +45,13 @@ export interface TraceOptions {
 export function traceStep(
   step: StepDefinition,
   topology: Topology = { rank: 0, worldSize: 1 },
-  { recomputation = 'cheap', half }: TraceOptions = {},
+  { recomputation = 'cheap', half, kernels }: TraceOptions = {},
 ): TracedStep {
   const start = performance.now();
   const recorded = withTopology(topology, () => onBackend(TRACE_BACKEND, () => recordStep(step)));
-  const cleaned = simplify(recorded);
-  const graph = planRecomputation(half === undefined ? cleaned : autocast(cleaned, half), recomputation);
+  const cleaned = simplify(recorded, kernels);
+  const rounded = half === undefined ? cleaned : autocast(cleaned, half, kernels);
+  const graph = planRecomputation(rounded, recomputation, kernels);
   const segments = segment(graph);
   return {
     name: step.name,

@@ -2,9 +2,16 @@
 // tolerance that the device states, of those that the eager reference computes on the CPU.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createEagerExecutor, type StepBindings, type StepDefinition, type StepExecutor } from '@slip/engine';
+import {
+  createEagerExecutor,
+  type Device,
+  type StepBindings,
+  type StepDefinition,
+  type StepExecutor,
+} from '@slip/engine';
 import { type Family, type ModelConfig, stateLayout } from '../architecture.js';
 import { adamW } from '../optimizer/adamw.js';
+import { adamWHyper, deviceAdamW, optimizerStep, updateGroups } from '../optimizer/optimizer-step.js';
 import { trainStep } from '../train-step.js';
 import { bindArenas, feedGoldenRows, golden, goldenModel, goldenParameters } from './golden-model.js';
 
@@ -14,26 +21,27 @@ const FAMILIES: readonly Family[] = ['CLIP', 'SIMCLR', 'SLIP'];
 export interface DeviceUnderTest {
   /** In the names of the tests. */
   readonly name: string;
-  /** At world size 1; the parameters among the bindings change between runs. */
-  createExecutor(step: StepDefinition, bindings: StepBindings): Promise<StepExecutor>;
+  /** Losses of steps of AdamW from the golden weights on the golden batch, at world size 1. */
+  losses(model: ModelConfig, steps: number): Promise<number[]>;
   /**
    * Largest difference of a loss from the reference's, relative to the larger of it and 1.
    * @param step from 1; rounding grows with the steps where batch norm and a steep temperature amplify it
    */
   tolerance(family: Family, step: number): number;
-  /** Families whose tests do not run here, with the reason. */
-  readonly skipped?: Partial<Readonly<Record<Family, string>>>;
+  /** All without it. */
+  readonly families?: readonly Family[];
+  /** Why its tests do not run here. */
+  readonly skipped?: string;
 }
 
 /** Defines one test for each family. */
 export function deviceContract(device: DeviceUnderTest): void {
-  for (const family of FAMILIES) {
-    const skip = device.skipped?.[family] ?? false;
+  for (const family of device.families ?? FAMILIES) {
+    const skip = device.skipped ?? false;
     test(`${device.name}: ${STEPS} steps of ${family} have the losses of the eager CPU`, { skip }, async () => {
       const expected = await referenceLosses(family);
-      const losses = await lossesOfSteps(goldenModel(family), (step, bindings) =>
-        device.createExecutor(step, bindings),
-      );
+      const losses = await device.losses(goldenModel(family), STEPS);
+      assert.equal(losses.length, STEPS);
       for (const [i, loss] of losses.entries()) {
         const error = Math.abs(loss - expected[i]) / Math.max(1, Math.abs(expected[i]));
         const tolerance = device.tolerance(family, i + 1);
@@ -45,10 +53,10 @@ export function deviceContract(device: DeviceUnderTest): void {
   }
 }
 
-/** Losses of steps of AdamW from the golden weights on the golden batch. */
+/** The losses with the state in host memory. @param createExecutor the parameters among the bindings change between runs */
 export async function lossesOfSteps(
   model: ModelConfig,
-  createExecutor: DeviceUnderTest['createExecutor'],
+  createExecutor: (step: StepDefinition, bindings: StepBindings) => Promise<StepExecutor>,
   steps = STEPS,
 ): Promise<number[]> {
   const definition = trainStep(model, { rows: [golden.batch], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
@@ -72,6 +80,45 @@ export async function lossesOfSteps(
     }
   } finally {
     await executor.close();
+  }
+  return losses;
+}
+
+/** The losses with parameters, gradients and moments on a device that keeps them: only batches go there, and losses come back. */
+export async function lossesOnDevice(device: Device, model: ModelConfig, steps = STEPS): Promise<number[]> {
+  const definition = trainStep(model, { rows: [golden.batch], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
+  const entries = stateLayout(model).entries.filter(({ kind }) => kind === 'param');
+  const params = goldenParameters(model);
+  const { lr, weightDecay } = golden.optimizer;
+  const betas = [0.9, 0.98] as const;
+  const adamWStep = optimizerStep(deviceAdamW(betas, 1e-8), entries);
+  const memory = device.openMemory();
+  await memory.upload(
+    entries.flatMap(({ name, shape, offset, size }) => [
+      { name: `param/${name}`, shape, values: params.subarray(offset, offset + size) },
+      ...['exp_avg', 'exp_avg_sq'].map((kind) => ({ name: `${kind}/${name}`, shape, values: new Float32Array(size) })),
+    ]),
+  );
+  const single = { rank: 0, worldSize: 1, threads: 1, memory };
+  const grads = entries.map(({ name }) => `grad/${name}`);
+  const training = await device.createExecutor(definition, { ...single, kept: grads });
+  const updated = ['param', 'exp_avg', 'exp_avg_sq'].flatMap((kind) => entries.map(({ name }) => `${kind}/${name}`));
+  const losses: number[] = [];
+  let update: StepExecutor | undefined;
+  try {
+    for (let step = 1; step <= steps; step++) {
+      feedGoldenRows(definition, training, 0);
+      await training.run();
+      losses.push(training.output('loss')[0]);
+      update ??= await device.createExecutor(adamWStep, { ...single, kept: updated });
+      const hyper = adamWHyper(updateGroups(entries), { lr, betas, weightDecay, step, gradScale: 1 });
+      for (const [name, value] of Object.entries(hyper)) update.input(`hyper/${name}`)[0] = value;
+      await update.run();
+    }
+  } finally {
+    await training.close();
+    await update?.close();
+    await memory.close();
   }
   return losses;
 }

@@ -5,10 +5,9 @@ import path from 'node:path';
 import type { ProcessGroup } from '@slip/comms';
 import { type Logger, SlipError, writeFileAtomic } from '@slip/core';
 import { createEvalLoader, evalShare, type LabelledDataset, type LabelledView } from '@slip/data';
-import { createOnnxExecutor } from '@slip/engine';
 import { towerFeatureStep } from '@slip/model';
 import type { ClassifierConfig, StateLayout } from '@slip/model/architecture';
-import { stateInputs } from '../../pretrain/run-training.js';
+import { executorOf } from '../../evaluation/state-executor.js';
 import type { TrainState } from '../../pretrain/train-state.js';
 import type { ShardedRows } from './solve.js';
 
@@ -64,8 +63,7 @@ async function compute(task: FeatureTask, images: LabelledDataset): Promise<Floa
   const { classifier, layout, state, view, group, threads, log } = task;
   const { width, imageSize } = classifier.vision;
   const definition = towerFeatureStep(classifier, layout, IMAGE_BATCH);
-  const inputs = stateInputs(state, definition);
-  const executor = await createOnnxExecutor(definition, { rank: 0, worldSize: 1, threads, inputs });
+  const executor = await executorOf(definition, state, threads);
   try {
     const parts: Float32Array[] = [];
     let done = 0;

@@ -50,7 +50,7 @@ async function probe(config: LinearConfig, place: TaskPlace, stopRequested: () =
   const vision = await withWeights(file, cacheFolder, (weights) => towerOf(weights, { arch: config.arch, ...heads }));
   const classifier = plainClassifier(vision, images.numClasses);
   const layout = linearLayout(classifier);
-  const state = await createTrainState(layout, config.seed, group, []);
+  const state = await createTrainState(layout, config.seed, group, [], place.device);
   await withWeights(file, cacheFolder, (weights) =>
     loadTower(weights, state, (name) => name.startsWith('head.'), group.rank === 0 ? log : undefined),
   );

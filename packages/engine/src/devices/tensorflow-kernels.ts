@@ -1,0 +1,133 @@
+// Our own kernels as compositions of TensorFlow's, for the tensorflow backend; their plain loops for the CPU stand with each op.
+import { tf } from '../tfjs.js';
+
+type Operands = Record<string, tf.Tensor>;
+
+interface Composition {
+  readonly name: string;
+  compute(inputs: Operands, attrs: tf.NamedAttrMap): tf.Tensor[];
+}
+
+/** Called once, when the backend is there. */
+export function registerTensorFlowKernels(backendName: string): void {
+  for (const { name, compute } of COMPOSITIONS) {
+    tf.registerKernel({
+      kernelName: name,
+      backendName,
+      kernelFunc: ({ inputs, attrs }) =>
+        tf.tidy(() => {
+          const operands = Object.entries(inputs).flatMap(([key, info]) =>
+            info === undefined || info === null ? [] : [[key, info as unknown as tf.Tensor] as const],
+          );
+          return compute(Object.fromEntries(operands), attrs ?? {});
+        }),
+    });
+  }
+}
+
+const SQRT_HALF = Math.SQRT1_2;
+const QUICK_SLOPE = 1.702;
+
+const COMPOSITIONS: readonly Composition[] = [
+  { name: 'SlipGelu', compute: ({ x }) => [tf.mul(x!, normalDistribution(x!))] },
+  {
+    name: 'SlipGeluGrad',
+    compute: ({ dy, x }) => {
+      const density = tf.mul(tf.exp(tf.mul(tf.square(x!), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return [tf.mul(dy!, tf.add(normalDistribution(x!), tf.mul(x!, density)))];
+    },
+  },
+  { name: 'SlipQuickGelu', compute: ({ x }) => [tf.mul(x!, tf.sigmoid(tf.mul(x!, QUICK_SLOPE)))] },
+  {
+    name: 'SlipQuickGeluGrad',
+    compute: ({ dy, x }) => {
+      const t = tf.mul(x!, QUICK_SLOPE);
+      const s = tf.sigmoid(t);
+      return [tf.mul(dy!, tf.mul(s, tf.add(tf.sub(t, tf.mul(t, s)), 1)))];
+    },
+  },
+  {
+    name: 'SlipLinear',
+    compute: ({ rows, weight, bias }) => {
+      const product = tf.matMul(rows!, weight!, false, true);
+      return [bias === undefined ? product : tf.add(product, bias)];
+    },
+  },
+  {
+    name: 'SlipLayerNorm',
+    compute: ({ x, gamma, beta }, { eps }) => {
+      const { normalized, mean, inverse } = normalize(x!, eps as number);
+      return [tf.add(tf.mul(normalized, gamma!), beta!), mean, inverse];
+    },
+  },
+  {
+    name: 'SlipLayerNormGrad',
+    compute: ({ dy, x, gamma, mean, inverseDeviation }) => {
+      const normalized = tf.mul(tf.sub(x!, mean!), inverseDeviation!);
+      const upstream = tf.mul(dy!, gamma!);
+      const shift = tf.mean(upstream, -1, true);
+      const slope = tf.mean(tf.mul(upstream, normalized), -1, true);
+      const dx = tf.mul(tf.sub(tf.sub(upstream, shift), tf.mul(normalized, slope)), inverseDeviation!);
+      const rows = x!.shape.slice(0, -1).map((_, axis) => axis);
+      return [dx, tf.sum(tf.mul(dy!, normalized), rows), tf.sum(dy!, rows)];
+    },
+  },
+  {
+    name: 'SlipAttention',
+    compute: ({ q, k, v }, { scale, causal }) => {
+      const product = tf.mul(tf.matMul(q!, k!, false, true), scale as number);
+      const weights = tf.softmax(causal === true ? tf.add(product, causalMask(product)) : product);
+      return [tf.matMul(weights, v!), weights];
+    },
+  },
+  {
+    name: 'SlipAttentionGrad',
+    compute: ({ dy, q, k, v, weights, y }, { scale }) => {
+      const dWeights = tf.matMul(dy!, v!, false, true);
+      const rowDot = tf.sum(tf.mul(dy!, y!), -1, true);
+      const dScores = tf.mul(tf.mul(weights!, tf.sub(dWeights, rowDot)), scale as number);
+      return [tf.matMul(dScores, k!), tf.matMul(dScores, q!, true, false), tf.matMul(weights!, dy!, true, false)];
+    },
+  },
+  {
+    name: 'SlipCrossEntropy',
+    compute: ({ logits, labels }) => {
+      const logProbs = tf.logSoftmax(logits!);
+      const hits = tf.oneHot(tf.reshape(labels!, [-1]), logits!.shape[1]!);
+      return [tf.neg(tf.mean(tf.sum(tf.mul(logProbs, tf.cast(hits, 'float32')), 1))), logProbs];
+    },
+  },
+  {
+    name: 'SlipCrossEntropyGrad',
+    compute: ({ dy, logProbs, labels }) => {
+      const [numRows, numClasses] = logProbs!.shape as [number, number];
+      const hits = tf.cast(tf.oneHot(tf.reshape(labels!, [-1]), numClasses), 'float32');
+      return [tf.mul(tf.sub(tf.exp(logProbs!), hits), tf.mul(dy!, 1 / numRows))];
+    },
+  },
+  {
+    name: 'SlipScatterRows',
+    compute: ({ dy, ids }, { numRows }) => [tf.unsortedSegmentSum(dy!, ids! as tf.Tensor1D, numRows as number)],
+  },
+];
+
+/** Phi. */
+function normalDistribution(x: tf.Tensor): tf.Tensor {
+  return tf.mul(tf.add(tf.erf(tf.mul(x, SQRT_HALF)), 1), 0.5);
+}
+
+function normalize(x: tf.Tensor, eps: number) {
+  const mean = tf.mean(x, -1, true);
+  const centered = tf.sub(x, mean);
+  const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centered), -1, true), eps));
+  return { normalized: tf.mul(centered, inverse), mean, inverse };
+}
+
+/** Minus infinity above the diagonal of the last two axes. */
+function causalMask(scores: tf.Tensor): tf.Tensor {
+  const [rows, columns] = scores.shape.slice(-2) as [number, number];
+  const values = Float32Array.from({ length: rows * columns }, (_, i) =>
+    i % columns > Math.floor(i / columns) ? Number.NEGATIVE_INFINITY : 0,
+  );
+  return tf.tensor2d(values, [rows, columns]);
+}
