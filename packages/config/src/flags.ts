@@ -26,6 +26,10 @@ export const PRETRAIN_FLAGS: readonly FlagDefinition[] = [
       alias: ['j'],
       mayChange: true,
     }),
+    count('prefetch-mb', 1024, 'memory for batches that are made ahead of need, MB per worker', { mayChange: true }),
+    text('transforms', 'fast', "views in fewer roundings, or in Pillow's own arithmetic to the bit", {
+      choices: ['fast', 'exact'],
+    }),
     text('sampler', 'slip', 'order of samples: ours, the same on any number of ranks, or that of DistributedSampler', {
       choices: ['slip', 'torch'],
     }),

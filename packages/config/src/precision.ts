@@ -12,9 +12,14 @@ export interface ChosenPrecision {
 
 /**
  * @param device as the run has it
+ * @param scalesLoss whether the task has what fp16 needs
  * @throws SlipError `config` when --disable-amp and --precision disagree
  */
-export function choosePrecision(wanted: string, disableAmp: boolean, device: string): ChosenPrecision {
+export function choosePrecision(
+  wanted: string,
+  disableAmp: boolean,
+  { device, scalesLoss }: { readonly device: string; readonly scalesLoss: boolean },
+): ChosenPrecision {
   if (disableAmp) {
     if (wanted !== 'auto' && wanted !== 'fp32') {
       throw new SlipError('config', `--disable-amp is --precision fp32, and --precision ${wanted} is given too`);
@@ -22,7 +27,9 @@ export function choosePrecision(wanted: string, disableAmp: boolean, device: str
     return { precision: 'fp32' };
   }
   if (wanted !== 'auto') return asked(wanted as Precision, device);
-  if (device === 'cuda') return { precision: 'fp16', notice: 'precision fp16: fastest on cuda (--precision fp32)' };
+  if (device === 'cuda' && scalesLoss) {
+    return { precision: 'fp16', notice: 'precision fp16: fastest on cuda (--precision fp32)' };
+  }
   return { precision: 'fp32', notice: `precision fp32: nothing else is known to be faster on ${device}` };
 }
 

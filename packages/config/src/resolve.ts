@@ -54,11 +54,10 @@ export async function resolveTraining<C extends TrainingConfig>(
     given.add(flag.name);
   }
   task.settle(values, given);
-  const { precision, notice } = choosePrecision(
-    String(values.precision),
-    values.disableAmp === true,
-    String(values.device),
-  );
+  const { precision, notice } = choosePrecision(String(values.precision), values.disableAmp === true, {
+    device: String(values.device),
+    scalesLoss: task.name === 'pretrain',
+  });
   values.precision = precision;
   const { numNodes, nprocPerNode } = input.launch;
   const rowsPerMicroBatch = (values.rowsPerMicroBatch ?? Number(values.batchSize) * numNodes * nprocPerNode) as number;

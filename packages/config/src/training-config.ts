@@ -81,6 +81,9 @@ function checkPrecision({ precision, device, compress, task }: TrainingConfig): 
   if (device === 'tensorflow') {
     throw new SlipError('unsupported', `--device tensorflow computes in fp32; use --precision fp32, not ${precision}`);
   }
+  if (device === 'webgpu' && precision === 'bf16') {
+    throw new SlipError('unsupported', 'WebGPU has no bfloat16; use --precision fp16 or fp32 with --device webgpu');
+  }
   if (precision === 'fp16' && task !== undefined) {
     throw new SlipError(
       'unsupported',

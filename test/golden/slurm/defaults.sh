@@ -36,6 +36,7 @@ srun --export=ALL --nodes=8 --ntasks=8 --ntasks-per-node=1 --cpus-per-task=80 --
   --output-dir="$run" \
   --root=/data/yfcc100m \
   --metadata=/data/yfcc15m.pkl \
+  --precision=fp32 \
   &
 step=$!
 wait "$step"; code=$?

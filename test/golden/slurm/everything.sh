@@ -52,6 +52,7 @@ srun --export=ALL --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=64 --
   --output-dir="$run" \
   --lr=0.001 \
   --betas=0.9,0.95 \
+  --precision=fp32 \
   &
 step=$!
 wait "$step"; code=$?

@@ -39,6 +39,7 @@ srun --export=ALL --nodes=4 --ntasks=4 --ntasks-per-node=1 --cpus-per-task=80 --
   pretrain \
   --output-dir="$run" \
   --model=SLIP_VITS16 \
+  --precision=fp32 \
   &
 step=$!
 wait "$step"; code=$?
