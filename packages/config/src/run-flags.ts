@@ -31,6 +31,9 @@ export const RUN_FLAGS: readonly FlagDefinition[] = group('Run', [
     mayChange: true,
   }),
   count('print-freq', 10, 'steps between lines', { alias: ['p'], min: 1, mayChange: true }),
+  count('profile', 0, 'record so many steps, from the second on, as a Chrome trace in profile/ of the run folder', {
+    mayChange: true,
+  }),
   toggle('wandb', 'stream metrics to Weights & Biases (project slip)', { mayChange: true }),
 ]);
 

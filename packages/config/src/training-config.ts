@@ -37,6 +37,7 @@ export interface TrainingConfig {
   readonly checkpointWriters: number;
   readonly onCheckpointError: 'continue' | 'stop';
   readonly printFreq: number;
+  readonly profile: number;
   readonly wandb: boolean;
   readonly device: 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'tensorflow';
   readonly precision: Precision;

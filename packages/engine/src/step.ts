@@ -42,6 +42,8 @@ export interface StepExecutor {
   output(name: string): StepArray;
   /** @param onMilestone called with the index of each group of outputs as soon as all of it is final, where groups were asked for */
   run(onMilestone?: (group: number) => void): Promise<void>;
+  /** Ends the recording of kernels where it was asked for and is possible, and writes what was recorded. */
+  endProfile?(): void;
   close(): Promise<void>;
   readonly stats: StepStats;
 }

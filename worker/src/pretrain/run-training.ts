@@ -19,6 +19,7 @@ import {
 import { createRunMetrics, type Family, hiddenShare, type RunMetrics, renderReport } from '@slip/metrics';
 import type { StateLayout } from '@slip/model/architecture';
 import type { Validation } from '../evaluation/validation.js';
+import { profiledCollectives, StepProfile } from '../profile/step-profile.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
 import { takeDevice } from '../session/take-device.js';
 import { withGroup } from '../session/with-group.js';
@@ -142,7 +143,9 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const compiledAt = performance.now();
     const lanes: Lane[] = [];
     let deviceState: DeviceState | undefined;
-    for (const [lane, collectives] of laneCollectives(timedCollectives(group, clock), lanePlan.count).entries()) {
+    const profile = openProfile(context, group.rank);
+    const talking = profiledCollectives(timedCollectives(group, clock), profile);
+    for (const [lane, collectives] of laneCollectives(talking, lanePlan.count).entries()) {
       const grads = lanePlan.count === 1 ? state.grads : new Float32Array(state.grads.length);
       const microGrads = config.updateFreq === 1 ? grads : new Float32Array(grads.length);
       const rank = lanePlan.first + lane;
@@ -152,7 +155,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
         closers.unshift(() => kept.close());
         deviceState = kept;
       }
-      const step = { definition, config, state, microGrads, collectives, threads };
+      const step = { definition, config, state, microGrads, collectives, threads, profile };
       const executor = await compileTrainStep(step, lanePlan, rank, deviceState);
       closers.unshift(() => executor.close());
       const feed = parts.feed(executor, lanePlan, rank, loaders[lane].datasetSize);
@@ -172,6 +175,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     const stepParts: TrainStepParts = {
       ...{ config, state, lanes, metricNames, group, clock, gradientWire, optimizer },
       ...(clipGrad === undefined ? {} : { clipGrad }),
+      ...(profile === undefined ? {} : { profile }),
       stopRequested: () => stop.signal !== undefined,
       saving: {
         get isUnderWay() {
@@ -192,6 +196,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       learningRate: parts.learningRate(plan),
       reportStep: (step) => context.session.reportStep(step),
     });
+    await profile?.end(lanes.map(({ executor }) => executor));
     await tellReplaced(loaders, group, log);
     if (group.rank === 0) await finishRun(context, plan, state, clock, outcome, memory);
     await group.barrier();
@@ -201,6 +206,11 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
   } finally {
     for (const close of closers) await close();
   }
+}
+
+function openProfile({ config, log }: WorkerContext<TrainingConfig>, rank: number): StepProfile | undefined {
+  const { profile: steps, outputDir } = config;
+  return steps === 0 ? undefined : new StepProfile({ folder: path.join(outputDir, 'profile'), rank, steps, log });
 }
 
 /** Cores divided among the workers of this node, unless `--threads` says otherwise. */
@@ -300,11 +310,12 @@ interface LaneStep {
   readonly microGrads: Float32Array;
   readonly collectives: StepCollectives;
   readonly threads: number;
+  readonly profile: StepProfile | undefined;
 }
 
 /** Inputs `param/<name>` and `frozen/<name>` and outputs `grad/<name>` are the arenas themselves, or stay on the device. */
 function compileTrainStep(
-  { definition, config, state, microGrads, collectives, threads }: LaneStep,
+  { definition, config, state, microGrads, collectives, threads, profile }: LaneStep,
   { rows }: LanePlan,
   rank: number,
   deviceState: DeviceState | undefined,
@@ -314,6 +325,9 @@ function compileTrainStep(
     ...{ rank, worldSize: rows.length, rows, threads, collectives },
     recomputation: config.gradCheckpointing ? ('blocks' as const) : ('cheap' as const),
     ...halfOf(config),
+    ...(profile === undefined
+      ? {}
+      : { profilePrefix: profile.kernelPrefix, onSegment: profile.noteSegment.bind(profile) }),
   };
   if (deviceState !== undefined && rows.length === 1) {
     const { memory, gradientNames: kept } = deviceState;

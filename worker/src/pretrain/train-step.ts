@@ -5,6 +5,7 @@ import { type ProcessGroup, sumTree } from '@slip/comms';
 import type { TrainingConfig } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { updateRunningStatistics } from '@slip/model';
+import { profiled, type StepProfile } from '../profile/step-profile.js';
 import { type CollectiveClock, timed } from './collective-clock.js';
 import { hostUpdate, type ParameterUpdate } from './host-update.js';
 import type { Lane } from './lanes.js';
@@ -50,6 +51,7 @@ export interface TrainStepParts {
   readonly gradientWire?: GradientWire;
   /** Largest norm of all gradients; no limit without it. */
   readonly clipGrad?: number;
+  readonly profile?: StepProfile;
   /** Whether this rank was asked to stop. */
   readonly stopRequested: () => boolean;
   readonly saving: Saving;
@@ -69,14 +71,14 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   const { config, state, clock } = parts;
   const startedAt = performance.now();
   clock.reset();
-  const { lanes, metricNames } = parts;
+  const { lanes, metricNames, profile } = parts;
   feedLossScale(state, lanes);
   const gradients = (parts.update ?? hostUpdate(parts)).begin();
   const sums = lanes.map(() => new Float32Array(metricNames.length));
   let dataWaitMs = 0;
   for (let micro = 0; micro < config.updateFreq; micro++) {
     for (const { loader, feed } of lanes) {
-      const batch = await loader.next();
+      const batch = await profiled(profile, 'data', 'batch', () => loader.next());
       dataWaitMs += batch.waitMs;
       feed(batch, { step: state.step, micro });
     }
@@ -91,11 +93,11 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
   }
   gradients.complete();
 
-  const agreed = await agree(parts, sums);
+  const agreed = await profiled(profile, 'collectives', 'agree', () => agree(parts, sums));
   const { lossScale } = state;
   const scale = lossScale?.scale ?? 1;
   const isSkipped = lossScale !== undefined && (await gradients.isOverflow());
-  const optimizerMs = isSkipped ? 0 : await gradients.apply(lr);
+  const optimizerMs = isSkipped ? 0 : await profiled(profile, 'optimizer', 'apply', () => gradients.apply(lr));
   if (lossScale !== undefined) updateLossScale(lossScale, isSkipped);
   state.step += 1;
   const comm = clock.readStep();

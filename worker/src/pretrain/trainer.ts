@@ -5,6 +5,7 @@ import type { Plan, TrainingConfig } from '@slip/config';
 import type { Logger } from '@slip/core';
 import type { RunMetrics } from '@slip/metrics';
 import type { Validation, ValidationResult } from '../evaluation/validation.js';
+import { profiled } from '../profile/step-profile.js';
 import type { Checkpointer } from './checkpointer.js';
 import type { TrainState } from './train-state.js';
 import { runTrainStep, type StepOutcome, type TrainStepParts } from './train-step.js';
@@ -27,7 +28,7 @@ export interface TrainerParts extends TrainStepParts {
 
 /** Trains from `state.step` to the end of the plan, or to a step boundary where any rank was asked to stop. */
 export async function train(parts: TrainerParts): Promise<TrainOutcome> {
-  const { config, plan, state, checkpointer } = parts;
+  const { config, plan, state, checkpointer, profile } = parts;
   const lastStep = Math.min(plan.totalSteps, config.maxSteps > 0 ? config.maxSteps : Number.POSITIVE_INFINITY);
   // Rank 0 knows what was recorded; all ranks have to take part in what is repeated.
   const [earlier] = await parts.group.allGatherObject(parts.metrics.earlier);
@@ -37,7 +38,9 @@ export async function train(parts: TrainerParts): Promise<TrainOutcome> {
   seekLoader(parts);
   while (state.step < lastStep) {
     const lr = parts.learningRate(state.step);
-    const outcome = await runTrainStep(parts, lr);
+    const name = `step ${state.step + 1}`;
+    const outcome = await profiled(profile, 'step', name, () => runTrainStep(parts, lr));
+    await profile?.endStep(parts.lanes.map(({ executor }) => executor));
     recordStep(parts, outcome, lr);
     checkpointer.noteStep(outcome.stepMs);
     parts.reportStep(state.step);
@@ -59,7 +62,7 @@ export async function train(parts: TrainerParts): Promise<TrainOutcome> {
 
 async function beginSave(parts: TrainerParts, isLast = false): Promise<void> {
   await parts.update?.bringToHost();
-  await parts.checkpointer.begin(parts, isLast);
+  await profiled(parts.profile, 'checkpoint', 'begin', () => parts.checkpointer.begin(parts, isLast));
 }
 
 /** The last save of this attempt: nothing is left to be written after it. */

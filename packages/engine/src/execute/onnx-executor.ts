@@ -28,8 +28,10 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
   readonly provider?: 'cpu' | 'cuda';
   /** With `cuda`: the number among the visible GPUs, default 0. */
   readonly gpuIndex?: number;
-  /** Writes ONNX Runtime's profile to `<prefix>_<time>.json` on close; one file a segment. */
+  /** Writes ONNX Runtime's profile to `<prefix>-<segment>_<time>.json` at `endProfile` or on close; one file a segment. */
   readonly profilePrefix?: string;
+  /** Told of every segment that was run, with its name in those files; ms on the clock of `performance.now()`. */
+  readonly onSegment?: (segment: string, startMs: number, endMs: number) => void;
 }
 
 /**
@@ -59,6 +61,12 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   for (const each of segments) compiled.push(await compile(each, memory, options));
   const sessionMs = performance.now() - start;
 
+  let isProfiling = options.profilePrefix !== undefined;
+  const endProfile = () => {
+    if (isProfiling) for (const { session } of compiled) session?.endProfiling();
+    isProfiling = false;
+  };
+
   return {
     input: (name) => boundArray('input', inputs, name),
     output: (name) => boundArray('output', outputs, name),
@@ -66,16 +74,17 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       if (compiled.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
       for (const [i, { session, feeds, fetches, after }] of compiled.entries()) {
         for (const group of groupsAt(plan, compiled.length, i)) onMilestone?.(group);
+        const startMs = performance.now();
         await session?.run(feeds, fetches);
+        if (session !== undefined) options.onSegment?.(segmentName(segments[i]!), startMs, performance.now());
         for (const work of after) await work(collectives);
       }
       for (const group of groupsAt(plan, compiled.length, compiled.length)) onMilestone?.(group);
     },
+    endProfile,
     close: async () => {
-      for (const { session } of compiled.splice(0)) {
-        if (options.profilePrefix !== undefined) session?.endProfiling();
-        await session?.release();
-      }
+      endProfile();
+      for (const { session } of compiled.splice(0)) await session?.release();
     },
     stats: {
       nodes: compiled.reduce((sum, { numNodes }) => sum + numNodes, 0),
@@ -87,6 +96,10 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       sessionMs,
     },
   };
+}
+
+function segmentName({ level, piece }: Segment): string {
+  return `segment${level}${piece === 0 ? '' : `-${piece}`}`;
 }
 
 /** The groups that are complete when so many segments have run; the last level's pieces are the last of them. */
@@ -124,7 +137,7 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
       ? {}
       : {
           enableProfiling: true,
-          profileFilePrefix: `${options.profilePrefix}-segment${segment.level}${segment.piece === 0 ? '' : `-${segment.piece}`}`,
+          profileFilePrefix: `${options.profilePrefix}-${segmentName(segment)}`,
         }),
   });
   const bind = (values: readonly Value[]) =>
