@@ -9,15 +9,24 @@ export function initialiseParameters(model: ModelConfig, seed: number, into?: Fl
   return initialiseParametersOf(stateLayout(model), seed, into);
 }
 
-/** The same for any layout. */
+/**
+ * The same for any layout.
+ * @param share of several that fill one arena together: this one's number, and how many there are
+ */
 export function initialiseParametersOf(
   { entries, parameterCount }: StateLayout,
   seed: number,
   into?: Float32Array,
+  share: { readonly index: number; readonly count: number } = { index: 0, count: 1 },
 ): Float32Array {
   const arena = into ?? new Float32Array(parameterCount);
+  const loads = Array.from({ length: share.count }, () => 0);
   for (const { name, kind, offset, size, initial } of entries) {
-    if (kind === 'param') fill(arena.subarray(offset, offset + size), initial, new RandomStream(seed, 'init', name));
+    if (kind !== 'param') continue;
+    const least = loads.indexOf(Math.min(...loads));
+    loads[least] += size;
+    if (least !== share.index) continue;
+    fill(arena.subarray(offset, offset + size), initial, new RandomStream(seed, 'init', name));
   }
   return arena;
 }

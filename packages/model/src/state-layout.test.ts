@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { countParameters, MODEL_NAMES, modelFlags, resolveModel, stateLayout } from './architecture.js';
-import { initialiseBuffers, initialiseParameters } from './initialise.js';
+import { initialiseBuffers, initialiseParameters, initialiseParametersOf } from './initialise.js';
 import { readGolden } from './testing/golden-model.js';
 
 interface ReferenceEntry {
@@ -89,6 +89,11 @@ test('initial values follow the distributions of the reference', () => {
   assert.ok(view('image_mlp.bn1.weight').every((value) => value === 1));
   assert.ok(view('visual.blocks.0.attn.qkv.bias').every((value) => value === 0));
   assert.deepEqual(arena, initialiseParameters(model, 7), 'a pure function of the seed');
+  const together = new Float32Array(arena.length);
+  for (let index = 0; index < 3; index++) {
+    initialiseParametersOf(stateLayout(model), 7, together, { index, count: 3 });
+  }
+  assert.deepEqual(together, arena, 'three fill it together');
   assert.notDeepEqual(arena, initialiseParameters(model, 8));
 });
 

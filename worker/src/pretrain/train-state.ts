@@ -56,8 +56,7 @@ export async function createTrainState(
   const moments: Record<string, Float32Array> = {};
   for (const name of momentNames) moments[name] = await group.allocate(layout.parameterCount, 'common');
   const sharers = await findSharers(group, [params, ...Object.values(moments)]);
-  // Ranks that share the memory write the same bits.
-  params.set(initialiseParametersOf(layout, seed));
+  initialiseParametersOf(layout, seed, params, { index: sharers.indexOf(group.rank), count: sharers.length });
   await group.barrier();
   return {
     entries: layout.entries,
@@ -88,6 +87,8 @@ async function findSharers(group: ProcessGroup, arenas: readonly Float32Array[])
   );
   await group.barrier();
   mark(0);
+  // Before that, nobody may write what another's mark would erase.
+  await group.barrier();
   return sharers;
 }
 
