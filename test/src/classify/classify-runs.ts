@@ -141,7 +141,8 @@ export async function runKilled(place: ClassifyPlace, name: string, args: readon
   const hook = pathToFileURL(path.join(import.meta.dirname, '../pretrain/fixtures/kill-point.js')).href;
   const killed = await run(place, name, [...args, '--max-restarts', '1'], {
     NODE_OPTIONS: `--import=${hook}`,
-    SLIP_TEST_KILL: JSON.stringify({ rank: 0, thread: 'checkpoint', index: 400 }),
+    SLIP_TEST_KILLS: JSON.stringify([{ rank: 0, thread: 'checkpoint', operation: 'sync', occurrence: 7 }]),
+    SLIP_TEST_REACHED: place.folder,
   });
   assert.match(killed.output, /killed by SIGKILL/);
   assert.match(killed.output, /continuing from/);
