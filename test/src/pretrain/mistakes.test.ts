@@ -25,7 +25,7 @@ test('mistakes that are found before anything starts', async (context) => {
       2,
     ],
     [
-      ['--device', 'cuda'],
+      ['--device', 'cuda', '--precision', 'fp32'],
       /--device cuda cannot be used here .*libonnxruntime_providers_cuda.so.*npm run setup-cuda/,
       8,
     ],

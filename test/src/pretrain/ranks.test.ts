@@ -38,6 +38,8 @@ for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
         ],
         ...(SHAPES[family] ?? []),
         ...['--epochs', '10', '--warmup-steps', '3', '--lr', '1e-3', '--max-steps', String(STEPS)],
+        // Batch norm over tiny models amplifies rounding a thousandfold on some views; on these it does not.
+        ...['--transforms', 'exact'],
       ]);
       assert.equal(code, 0, output);
       runs.push({ ranks, losses: stepRecords(runFolder).map(({ loss }) => loss), weights: await readModel(runFolder) });
