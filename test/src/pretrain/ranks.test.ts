@@ -17,11 +17,11 @@ const SHAPES: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const family of ['CLIP', 'SIMCLR', 'SLIP']) {
-  test(`${family}: any number of ranks trains alike`, async (context) => {
+  test(`${family}: 1, 3 and 4 ranks train alike`, async (context) => {
     const folder = temporaryFolder(context);
     const set = await makeTinySet(path.join(folder, 'set'), 200);
     const runs = [];
-    for (const ranks of [1, 3, ...(family === 'SLIP' ? [4] : [])]) {
+    for (const ranks of [1, 3, 4]) {
       const runFolder = path.join(folder, `ranks-${ranks}`);
       const { code, output } = await launch([
         ...['--nproc', String(ranks), '--rows-per-micro-batch', String(GLOBAL_BATCH), '--output-dir', runFolder],
