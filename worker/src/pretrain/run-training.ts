@@ -187,6 +187,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
         get isDue() {
           return checkpointer.isDue({ config });
         },
+        release: () => checkpointer.release(),
       },
     };
     const outcome = await train({
