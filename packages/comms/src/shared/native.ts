@@ -7,9 +7,11 @@ export interface Native {
   /** Maps the first `bytes` of the file behind `fd`, shared. @throws Error with the system's error number */
   map(fd: number, bytes: number): ArrayBuffer;
   /** Maps memory of this process's own, zeros. @throws Error with the system's error number */
-  mapPrivate(bytes: number): ArrayBuffer;
+  mapOwn(bytes: number): ArrayBuffer;
+  /** Maps the pages of `view`, which were mapped here, a second time in place of those at `target`. @throws Error */
+  mirror(view: Float32Array, target: bigint): void;
   /** Where mapped memory lies in this process: the same for all its threads, and for as long as the process lives. */
-  addressOf(view: Float32Array): bigint;
+  addressOf(view: Float32Array | Uint8Array): bigint;
   /** Memory that another thread of this process has mapped. */
   viewAt(address: bigint, bytes: number): ArrayBuffer;
   /** Reserves a part of the file, so that no later access can find the file system full. @returns 0 or the error number */
@@ -22,7 +24,9 @@ export interface Native {
 
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 const [PROT_READ_WRITE, MAP_SHARED_POPULATE] = [3, 0x8001];
-const MAP_PRIVATE_ANONYMOUS = 0x22;
+/** Shared with nobody as long as this process does not fork, but private memory cannot be mapped twice. */
+const MAP_SHARED_ANONYMOUS = 0x21;
+const MREMAP_MAYMOVE_FIXED = 3;
 /** Number of the system call `futex`, by architecture. */
 const FUTEX: Readonly<Record<string, number>> = { x64: 202, arm64: 98 };
 
@@ -56,6 +60,7 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
   // null is the process itself, whatever its C library is called.
   const libc = koffi.load(null);
   const mmap = libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)');
+  const mremap = libc.func('size_t mremap(size_t address, size_t length, size_t newLength, int flags, size_t target)');
   const fallocate = libc.func('int posix_fallocate(int fd, long offset, long length)');
   const futex = 'long syscall(long number, void *word, int op, int value, int64_t *timeout, void *word2, int value3)';
   const syscall = libc.func(futex);
@@ -69,7 +74,12 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
       const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, 0);
       return mapped(address, bytes);
     },
-    mapPrivate: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), bytes),
+    mapOwn: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0), bytes),
+    mirror(view, target) {
+      // The old size 0 leaves the first mapping as it is.
+      const address = mremap(koffi.address(view), 0, view.byteLength, MREMAP_MAYMOVE_FIXED, target);
+      if (BigInt(address) !== target) throw new Error(`mremap failed with error ${koffi.errno()}`);
+    },
     addressOf: (view) => koffi.address(view),
     viewAt: (address, bytes) => koffi.view(address, bytes) as ArrayBuffer,
     reserve: (fd, offset, bytes) => fallocate(fd, offset, bytes) as number,
