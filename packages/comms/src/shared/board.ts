@@ -21,8 +21,8 @@ export interface BoardOptions {
   readonly memory: ArrayBuffer;
   readonly index: number;
   readonly ranks: number;
-  /** How long to look again and again before sleeping. Only good where every rank has a core of its own. */
-  readonly spinMs: number;
+  /** Whether every rank has a core of its own, so that it may look again and again before it sleeps. */
+  readonly maySpin: boolean;
   readonly timeoutMs: number;
   /** Why it is of no use to wait for these ranks any longer, if it is not. */
   readonly hopeless: (indices: readonly number[], what: string) => Error | undefined;
@@ -32,6 +32,11 @@ export interface BoardOptions {
   readonly late: (indices: readonly number[], what: string) => Error;
 }
 
+/**
+ * How long to look before sleeping, and how long where the last wait was no longer than that. Waking up takes a few tenths of a
+ * millisecond: without patience two ranks that have slept once keep each other waiting, and sleep every time.
+ */
+const [SPIN_MS, PATIENT_SPIN_MS] = [0.05, 1];
 /** Longest sleep in one go: the event loop of this process stands still meanwhile. */
 const SLEEP_MS = 2;
 
@@ -40,6 +45,7 @@ export class Board {
   private readonly words: Int32Array;
   private readonly phaseWord: Int32Array;
   private phase = 0;
+  private lastWaitMs = 0;
   private what = () => '';
 
   constructor(options: BoardOptions) {
@@ -82,14 +88,17 @@ export class Board {
       Atomics.store(this.words, COUNT, 0);
       Atomics.store(this.words, PHASE, next);
       native.wake(this.phaseWord);
-    } else if (!this.spin(next)) await this.sleep(next);
+    } else {
+      const startedAt = performance.now();
+      if (!this.spin(next, startedAt)) await this.sleep(next);
+      this.lastWaitMs = performance.now() - startedAt;
+    }
     this.phase = next;
   }
 
-  private spin(next: number): boolean {
-    const { spinMs } = this.options;
-    if (spinMs === 0) return Atomics.load(this.words, PHASE) === next;
-    const until = performance.now() + spinMs;
+  private spin(next: number, startedAt: number): boolean {
+    if (!this.options.maySpin) return Atomics.load(this.words, PHASE) === next;
+    const until = startedAt + (this.lastWaitMs <= PATIENT_SPIN_MS ? PATIENT_SPIN_MS : SPIN_MS);
     do {
       for (let i = 0; i < 200; i++) if (Atomics.load(this.words, PHASE) === next) return true;
     } while (performance.now() < until);

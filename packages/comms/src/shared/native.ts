@@ -7,7 +7,9 @@ export interface Native {
   /** Maps the first `bytes` of the file behind `fd`, shared, for as long as the process lives. @throws Error with the system's error number */
   map(fd: number, bytes: number): ArrayBuffer;
   /** Maps memory of this process's own, zeros. @throws Error with the system's error number */
-  mapPrivate(bytes: number): ArrayBuffer;
+  mapOwn(bytes: number): ArrayBuffer;
+  /** Maps the pages of `view`, which were mapped here, a second time in place of those at `target`. @throws Error */
+  mirror(view: Float32Array, target: bigint): void;
   /** Reserves a part of the file, so that no later access can find the file system full. @returns 0 or the error number */
   reserve(fd: number, offset: number, bytes: number): number;
   /** Sleeps until `wake` is called for this word, at most `timeoutMs`, and not at all when it does not hold `value`. */
@@ -18,7 +20,9 @@ export interface Native {
 
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 const [PROT_READ_WRITE, MAP_SHARED_POPULATE] = [3, 0x8001];
-const MAP_PRIVATE_ANONYMOUS = 0x22;
+/** Shared with nobody as long as this process does not fork, but private memory cannot be mapped twice. */
+const MAP_SHARED_ANONYMOUS = 0x21;
+const MREMAP_MAYMOVE_FIXED = 3;
 /** Number of the system call `futex`, by architecture. */
 const FUTEX: Readonly<Record<string, number>> = { x64: 202, arm64: 98 };
 
@@ -52,6 +56,7 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
   // null is the process itself, whatever its C library is called.
   const libc = koffi.load(null);
   const mmap = libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)');
+  const mremap = libc.func('size_t mremap(size_t address, size_t length, size_t newLength, int flags, size_t target)');
   const fallocate = libc.func('int posix_fallocate(int fd, long offset, long length)');
   const futex = 'long syscall(long number, void *word, int op, int value, int64_t *timeout, void *word2, int value3)';
   const syscall = libc.func(futex);
@@ -65,7 +70,12 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
       const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, 0);
       return mapped(address, bytes);
     },
-    mapPrivate: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), bytes),
+    mapOwn: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0), bytes),
+    mirror(view, target) {
+      // The old size 0 leaves the first mapping as it is.
+      const address = mremap(koffi.address(view), 0, view.byteLength, MREMAP_MAYMOVE_FIXED, target);
+      if (BigInt(address) !== target) throw new Error(`mremap failed with error ${koffi.errno()}`);
+    },
     reserve: (fd, offset, bytes) => fallocate(fd, offset, bytes) as number,
     wait(word, value, timeoutMs) {
       timeout[0] = BigInt(Math.floor(timeoutMs / 1000));

@@ -1,5 +1,6 @@
 // What the ranks of one machine share: the board where they meet, staging slots for values that lie elsewhere, and arenas that
 // all can read and write. How values are combined is the collectives' business.
+import { show } from '../vector/kernel-memory.js';
 import { Board, type BoardOptions, boardBytes } from './board.js';
 import type { Native } from './native.js';
 import { PAGE, type Segment } from './segment.js';
@@ -70,6 +71,7 @@ export class NodeMemory {
     const stride = isCommon ? 0 : partBytes(elements);
     const parts = Array.from({ length: this.ranks }, (_, rank) => new Float32Array(memory, rank * stride, elements));
     this.arenas.push({ parts, isCommon });
+    show(parts[this.index]);
     return parts[this.index];
   }
 }

@@ -22,9 +22,6 @@ import {
 import { type Topology, topologyOf, unfitForTwoLevels } from './topology.js';
 import { TwoLevelCollectives } from './two-level-collectives.js';
 
-/** How long ranks with a core of their own look for each other before they sleep. */
-const SPIN_MS = 0.05;
-
 export interface ShareOptions {
   readonly group: MeshGroup;
   readonly mesh: FrameMesh;
@@ -62,7 +59,7 @@ export async function shareMemory(options: ShareOptions): Promise<SharedPart | u
     native,
     index: topology.index,
     ranks: setup.ranks,
-    spinMs: os.availableParallelism() >= setup.ranks ? SPIN_MS : 0,
+    maySpin: os.availableParallelism() >= setup.ranks,
     timeoutMs,
     hopeless: (indices, what) => mesh.failure ?? goneError(topology, mesh, indices, what),
     onWaited: (ms) => {

@@ -4,6 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type Logger, threadMemory } from '@slip/core';
 import type { ProcessGroup } from '../process-group.js';
 import { loadNative, type Native } from '../shared/native.js';
+import { show } from '../vector/kernel-memory.js';
 import { connectZeroMqGroup } from '../zeromq/connect.js';
 import {
   type Argument,
@@ -93,9 +94,11 @@ async function allocate(message: Extract<ToThread, { kind: 'allocate' }>): Promi
 }
 
 /** Mapped, since memory of JavaScript's own ends with its thread, and ONNX Runtime takes no SharedArrayBuffer. */
-function mappedArray({ mapPrivate }: Native, elements: number): Float32Array {
+function mappedArray({ mapOwn }: Native, elements: number): Float32Array {
   const bytes = Math.max(1, elements) * Float32Array.BYTES_PER_ELEMENT;
-  return new Float32Array(mapPrivate(bytes), 0, elements);
+  const array = new Float32Array(mapOwn(bytes), 0, elements);
+  show(array);
+  return array;
 }
 
 function decode(argument: Argument): { value: unknown; isCopy: boolean } {

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import fc from 'fast-check';
+import { loadNative } from '../shared/native.js';
 import { compileKernels, sourceFile } from './compile-kernels.js';
+import { placeOf, show } from './kernel-memory.js';
 import { combineTree, copyBytes, type Digest, digestOf, fromHalf, takeFloats, takeHalves, toHalf } from './kernels.js';
 
 test('the binary is what the source compiles to', async () => {
@@ -123,6 +125,61 @@ test('a digest notices every single bit, exchanged words and lost ends', () => {
   exchanged.set(bytes.subarray(0, 16), 16);
   assert.ok(isNew(exchanged), 'neighbouring words');
   assert.ok(isNew(bytes.subarray(0, 19_999)));
+});
+
+/** Mapped memory that kernels see; undefined where it cannot be had. */
+function seenArray(length: number): Float32Array | undefined {
+  const native = loadNative();
+  if ('missing' in native) return undefined;
+  const array = new Float32Array(native.mapOwn(4 * length), 0, length);
+  show(array);
+  return array;
+}
+
+test('what kernels see is worked on where it is, from any place in it', (t) => {
+  const arena = seenArray(200_000);
+  if (arena === undefined) return t.skip('memory cannot be mapped here');
+  assert.equal(typeof placeOf(arena.subarray(5)), 'number');
+  assert.equal(placeOf(new Float32Array(4)), undefined);
+  for (const [start, length] of [
+    [0, 40_000],
+    [3, 16_384],
+    [1, 70_001],
+    [7, 2],
+  ]) {
+    const values = Float32Array.from({ length }, (_, i) => Math.fround(Math.sin(i) * 100));
+    const own = Float32Array.from({ length }, (_, i) => Math.fround(Math.cos(3 * i)));
+    const bytes = new Uint8Array(values.buffer);
+    const target = arena.subarray(start, start + length);
+    for (const taking of ['sum', 'max', 'copy'] as const) {
+      const expected = new Float32Array(length);
+      const [plain, source] = [sourceOf(bytes), sourceOf(bytes)];
+      const digest = takeFloats(plain, taking, own, expected);
+      arena.fill(7);
+      target.set(own);
+      assert.deepEqual(takeFloats(source, taking, target, target), digest, `${taking} in place: of what it became`);
+      assert.deepEqual(source.seen.digest, plain.seen.digest, `${taking} in place: of what came`);
+      assert.deepEqual(target, expected, `${taking} in place`);
+      assert.deepEqual(digestOf(new Uint8Array(arena.buffer, target.byteOffset, target.byteLength)), digest);
+      assert.ok(arena.subarray(0, start).every((value) => value === 7) && arena[start + length] === 7, 'neighbours');
+      takeFloats(sourceOf(bytes), taking, own, target);
+      assert.deepEqual(target, expected, `${taking} into memory that is seen`);
+      target.set(own);
+      const elsewhere = new Float32Array(length);
+      takeFloats(sourceOf(bytes), taking, target, elsewhere);
+      assert.deepEqual(elsewhere, expected, `${taking} out of memory that is seen`);
+    }
+  }
+  // More blocks make the memory grow; what is seen stays where it is.
+  combineTree(
+    'sum',
+    Array.from({ length: 40 }, () => arena.subarray(0, 10)),
+    [new Float32Array(10)],
+  );
+  assert.deepEqual(
+    digestOf(new Uint8Array(arena.buffer, 0, 4096)),
+    digestOf(new Uint8Array(arena.slice(0, 1024).buffer)),
+  );
 });
 
 /** Bytes that remember with which digest they were checked. */

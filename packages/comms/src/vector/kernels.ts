@@ -1,27 +1,24 @@
-// Sums, maxima and conversions of float32 on the vector units. WebAssembly works on memory of its own, so values are copied
-// through blocks that stay in the cache, which costs less than half of what a loop in JavaScript does.
-import { KERNELS_BINARY } from './kernels-binary.js';
-
-/** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
-
-interface Exports {
-  /** `grow` takes pages of 64 KiB and leaves the old buffer detached. */
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  add(into: number, other: number, bytes: number): void;
-  max(into: number, other: number, bytes: number): void;
-  sumTree(base: number, count: number, stride: number, bytes: number): void;
-  maxTree(base: number, count: number, stride: number, bytes: number): void;
-  digest(sums: number, from: number, bytes: number): void;
-  addDigested(into: number, other: number, bytes: number, taken: number, made: number): void;
-  toBfloat16(to: number, from: number, bytes: number): void;
-  fromBfloat16(to: number, from: number, bytes: number): void;
-  toFloat16(to: number, from: number, bytes: number): void;
-  fromFloat16(to: number, from: number, bytes: number): void;
-}
+// Sums, maxima and conversions of float32 on the vector units. WebAssembly works on memory of its own, so values that it does not see
+// are copied through blocks that stay in the cache, which costs less than half of what a loop in JavaScript does.
+import {
+  BLOCK,
+  BLOCK_BYTES,
+  blockAt,
+  blocks,
+  bytesAt,
+  DIGEST_BYTES,
+  ensureBlocks,
+  floatsAt,
+  halves,
+  kernels,
+  MADE_AT,
+  OWN_AT,
+  type Place,
+  placeOf,
+  STAGE_BYTES,
+  STRIDE,
+  TAKEN_AT,
+} from './kernel-memory.js';
 
 export type Reduction = 'sum' | 'max';
 /** What floats are sent as; sums are always made in float32. */
@@ -39,47 +36,6 @@ export interface ByteSource {
   check(digest: Digest): void;
 }
 
-/** Elements of a block. Two of them and their sum stay in a first-level cache of 64 KiB, those of 64 ranks in the second. */
-const BLOCK = 4096;
-const BLOCK_BYTES = BLOCK * Float32Array.BYTES_PER_ELEMENT;
-/** Not a power of two, so that the blocks of many ranks do not fall into the same lines of the cache. */
-const STRIDE = BLOCK_BYTES + 128;
-const PAGE = 65_536;
-const DIGEST_BYTES = 32;
-/** What arrives is copied here first, in pieces of whole blocks that stay in the second-level cache. */
-const STAGE_BYTES = 4 * BLOCK_BYTES;
-/** Beside it the own values, and the result. */
-const OWN_AT = STAGE_BYTES + 128;
-const TAKEN_AT = OWN_AT + STAGE_BYTES;
-const MADE_AT = TAKEN_AT + DIGEST_BYTES;
-const BLOCKS_AT = MADE_AT + DIGEST_BYTES;
-const blockAt = (i: number) => BLOCKS_AT + i * STRIDE;
-
-const exports = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(KERNELS_BINARY, 'base64')))
-  .exports as Exports;
-let blocks: Float32Array[] = [];
-let halves: Uint16Array;
-let stage: Uint8Array;
-let stagedFloats: Float32Array;
-let owned: Float32Array;
-let taken: Uint8Array;
-let made: Uint8Array;
-
-function ensureBlocks(count: number): void {
-  if (blocks.length >= count) return;
-  const pages = Math.ceil(blockAt(count) / PAGE);
-  exports.memory.grow(Math.max(0, pages - exports.memory.buffer.byteLength / PAGE));
-  const { buffer } = exports.memory;
-  blocks = Array.from({ length: count }, (_, i) => new Float32Array(buffer, blockAt(i), BLOCK));
-  halves = new Uint16Array(buffer, blockAt(1), BLOCK);
-  stage = new Uint8Array(buffer, 0, STAGE_BYTES);
-  stagedFloats = new Float32Array(buffer, 0, STAGE_BYTES / 4);
-  owned = new Float32Array(buffer, OWN_AT, STAGE_BYTES / 4);
-  taken = new Uint8Array(buffer, TAKEN_AT, DIGEST_BYTES);
-  made = new Uint8Array(buffer, MADE_AT, DIGEST_BYTES);
-}
-ensureBlocks(2);
-
 /**
  * Combines equally long `inputs` elementwise into every one of `outputs`, which may be the inputs themselves. Neighbours are
  * combined first, then pairs of pairs, a left-over joins on the next level: ((0 + 1) + (2 + 3)) + 4. With a power of two of
@@ -87,7 +43,7 @@ ensureBlocks(2);
  */
 export function combineTree(op: Reduction, inputs: readonly Float32Array[], outputs: readonly Float32Array[]): void {
   ensureBlocks(inputs.length);
-  const kernel = op === 'sum' ? exports.sumTree : exports.maxTree;
+  const kernel = op === 'sum' ? kernels.sumTree : kernels.maxTree;
   const { length } = inputs[0];
   for (let start = 0; start < length; start += BLOCK) {
     const end = Math.min(length, start + BLOCK);
@@ -113,29 +69,32 @@ export type Taking = Reduction | 'copy';
  * @throws what `source.check` throws, when `target` has been written to
  */
 export function takeFloats(source: ByteSource, taking: Taking, own: Float32Array, target: Float32Array): Digest {
-  taken.fill(0);
-  made.fill(0);
-  forStages(source, (at, bytes) => {
-    const start = at / 4;
-    const whole = bytes === STAGE_BYTES;
+  const [targetPlace, ownPlace] = [placeOf(target), placeOf(own)];
+  clearDigests();
+  forPieces(source.length, (at, bytes) => {
+    const [start, end] = [at / 4, (at + bytes) / 4];
+    const into = inPlace(targetPlace, at, bytes);
     if (taking === 'copy') {
-      exports.digest(TAKEN_AT, 0, roundUp(bytes));
-      target.set(whole ? stagedFloats : stagedFloats.subarray(0, bytes / 4), start);
+      takePiece(source, at, bytes, into ?? 0);
+      if (into === undefined) target.set(floatsAt(0, bytes), start);
       return;
     }
-    owned.set(own.subarray(start, start + bytes / 4));
+    readPiece(source, at, bytes, 0);
+    const values = inPlace(taking === 'sum' ? ownPlace : undefined, at, bytes) ?? OWN_AT;
     // What is rounded up to 16 bytes counts as zeros.
-    if (!whole) owned.fill(0, bytes / 4, roundUp(bytes) / 4);
-    if (taking === 'sum') exports.addDigested(OWN_AT, 0, roundUp(bytes), TAKEN_AT, MADE_AT);
+    if (values === OWN_AT) bytesAt(OWN_AT, roundUp(bytes)).fill(0, bytes);
+    if (values === OWN_AT) floatsAt(OWN_AT, bytes).set(own.subarray(start, end));
+    const result = taking === 'sum' && into !== undefined ? into : OWN_AT;
+    if (taking === 'sum') kernels.addDigested(result, values, 0, roundUp(bytes), TAKEN_AT, MADE_AT);
     else {
-      exports.digest(TAKEN_AT, 0, roundUp(bytes));
-      exports.max(OWN_AT, 0, roundUp(bytes));
-      exports.digest(MADE_AT, OWN_AT, roundUp(bytes));
+      kernels.digest(TAKEN_AT, 0, roundUp(bytes));
+      kernels.max(OWN_AT, 0, roundUp(bytes));
+      kernels.digest(MADE_AT, OWN_AT, roundUp(bytes));
     }
-    target.set(whole ? owned : owned.subarray(0, bytes / 4), start);
+    if (result === OWN_AT) target.set(floatsAt(OWN_AT, bytes), start);
   });
-  source.check(taken);
-  return (taking === 'copy' ? taken : made).slice();
+  source.check(bytesAt(TAKEN_AT, DIGEST_BYTES));
+  return digestAt(taking === 'copy' ? TAKEN_AT : MADE_AT);
 }
 
 /** As `takeFloats`, where halves arrive. */
@@ -146,22 +105,22 @@ export function takeHalves(
   own: Float32Array,
   target: Float32Array,
 ): void {
-  taken.fill(0);
-  const widen = type === 'bfloat16' ? exports.fromBfloat16 : exports.fromFloat16;
-  forStages(source, (at, bytes) => {
-    exports.digest(TAKEN_AT, 0, roundUp(bytes));
+  clearDigests();
+  const widen = type === 'bfloat16' ? kernels.fromBfloat16 : kernels.fromFloat16;
+  forPieces(source.length, (at, bytes) => {
+    takePiece(source, at, bytes, 0);
     for (let from = 0; from < bytes; from += BLOCK_BYTES / 2) {
       const length = Math.min(BLOCK_BYTES / 2, bytes - from) / 2;
       const start = (at + from) / 2;
       widen(blockAt(1), from, 4 * length);
       if (taking !== 'copy') {
         blocks[0].set(own.subarray(start, start + length));
-        exports[taking === 'sum' ? 'add' : 'max'](blockAt(0), blockAt(1), 4 * length);
+        kernels[taking === 'sum' ? 'add' : 'max'](blockAt(0), blockAt(1), 4 * length);
       }
       target.set(blocks[taking === 'copy' ? 1 : 0].subarray(0, length), start);
     }
   });
-  source.check(taken);
+  source.check(bytesAt(TAKEN_AT, DIGEST_BYTES));
 }
 
 /** The bytes of `source`, checked. */
@@ -173,13 +132,15 @@ export function bytesOf(source: ByteSource): Uint8Array {
 
 /** `target` becomes the bytes of `source`, which are as many. @returns their digest */
 export function copyBytes(source: ByteSource, target: Uint8Array): Digest {
-  taken.fill(0);
-  forStages(source, (at, bytes) => {
-    exports.digest(TAKEN_AT, 0, roundUp(bytes));
-    target.set(bytes === STAGE_BYTES ? stage : stage.subarray(0, bytes), at);
+  const place = placeOf(target);
+  clearDigests();
+  forPieces(source.length, (at, bytes) => {
+    const into = inPlace(place, at, bytes);
+    takePiece(source, at, bytes, into ?? 0);
+    if (into === undefined) target.set(bytesAt(0, bytes), at);
   });
-  source.check(taken);
-  return taken.slice();
+  source.check(bytesAt(TAKEN_AT, DIGEST_BYTES));
+  return digestAt(TAKEN_AT);
 }
 
 /**
@@ -187,20 +148,49 @@ export function copyBytes(source: ByteSource, target: Uint8Array): Digest {
  * them.
  */
 export function digestOf(bytes: Uint8Array): Digest {
-  taken.fill(0);
-  const read = (at: number, into: Uint8Array) => into.set(bytes.subarray(at, at + into.length));
-  forStages({ length: bytes.length, read }, (_, staged) => exports.digest(TAKEN_AT, 0, roundUp(staged)));
-  return taken.slice();
+  const place = placeOf(bytes);
+  const source = { read: (at: number, into: Uint8Array) => into.set(bytes.subarray(at, at + into.length)) };
+  clearDigests();
+  forPieces(bytes.length, (at, length) => {
+    const there = inPlace(place, at, length);
+    if (there === undefined) takePiece(source, at, length, 0);
+    else kernels.digest(TAKEN_AT, there, length);
+  });
+  return digestAt(TAKEN_AT);
 }
 
-/** Copies the source into the stage, piece by piece, with zeros up to the next 16 bytes. */
-function forStages(source: Pick<ByteSource, 'length' | 'read'>, act: (at: number, bytes: number) => void): void {
-  for (let at = 0; at < source.length; at += STAGE_BYTES) {
-    const bytes = Math.min(STAGE_BYTES, source.length - at);
-    source.read(at, bytes === STAGE_BYTES ? stage : stage.subarray(0, bytes));
-    stage.fill(0, bytes, roundUp(bytes));
+function clearDigests(): void {
+  bytesAt(TAKEN_AT, 2 * DIGEST_BYTES).fill(0);
+}
+
+function digestAt(place: Place): Digest {
+  return bytesAt(place, DIGEST_BYTES).slice();
+}
+
+/** Pieces as long as the stage, what is left of whole vectors, and what is left of that. */
+function forPieces(length: number, act: (at: number, bytes: number) => void): void {
+  for (let at = 0, bytes = 0; at < length; at += bytes) {
+    bytes = Math.min(STAGE_BYTES, length - at);
+    if (bytes > 16) bytes &= ~15;
     act(at, bytes);
   }
+}
+
+/** Where a piece of values that kernels see lies. Less than a vector is copied, so that nothing beside it is touched. */
+function inPlace(place: Place | undefined, at: number, bytes: number): Place | undefined {
+  return place === undefined || bytes % 16 !== 0 ? undefined : place + at;
+}
+
+/** Copies a piece of the source to where kernels see it, with zeros up to the next 16 bytes. */
+function readPiece(source: Pick<ByteSource, 'read'>, at: number, bytes: number, to: Place): void {
+  source.read(at, bytesAt(to, bytes));
+  if (bytes % 16 !== 0) bytesAt(to, roundUp(bytes)).fill(0, bytes);
+}
+
+/** As `readPiece`, with its digest. */
+function takePiece(source: Pick<ByteSource, 'read'>, at: number, bytes: number, to: Place): void {
+  readPiece(source, at, bytes, to);
+  kernels.digest(TAKEN_AT, to, roundUp(bytes));
 }
 
 function roundUp(bytes: number): number {
@@ -209,7 +199,7 @@ function roundUp(bytes: number): number {
 
 /** Rounds to the nearest, ties to even. `wire.length = values.length`. */
 export function toHalf(type: 'bfloat16' | 'float16', values: Float32Array, wire: Uint16Array): void {
-  const kernel = type === 'bfloat16' ? exports.toBfloat16 : exports.toFloat16;
+  const kernel = type === 'bfloat16' ? kernels.toBfloat16 : kernels.toFloat16;
   for (let start = 0; start < values.length; start += BLOCK) {
     const end = Math.min(values.length, start + BLOCK);
     blocks[0].set(values.subarray(start, end));
@@ -219,7 +209,7 @@ export function toHalf(type: 'bfloat16' | 'float16', values: Float32Array, wire:
 }
 
 export function fromHalf(type: 'bfloat16' | 'float16', wire: Uint16Array, values: Float32Array): void {
-  const kernel = type === 'bfloat16' ? exports.fromBfloat16 : exports.fromFloat16;
+  const kernel = type === 'bfloat16' ? kernels.fromBfloat16 : kernels.fromFloat16;
   for (let start = 0; start < wire.length; start += BLOCK) {
     const end = Math.min(wire.length, start + BLOCK);
     halves.set(wire.subarray(start, end));
@@ -231,7 +221,7 @@ export function fromHalf(type: 'bfloat16' | 'float16', wire: Uint16Array, values
 /** What is left of `values` as halves, in place. */
 export function roundToHalf(type: 'bfloat16' | 'float16', values: Float32Array): void {
   const [narrow, widen] =
-    type === 'bfloat16' ? [exports.toBfloat16, exports.fromBfloat16] : [exports.toFloat16, exports.fromFloat16];
+    type === 'bfloat16' ? [kernels.toBfloat16, kernels.fromBfloat16] : [kernels.toFloat16, kernels.fromFloat16];
   for (let start = 0; start < values.length; start += BLOCK) {
     const end = Math.min(values.length, start + BLOCK);
     blocks[0].set(values.subarray(start, end));

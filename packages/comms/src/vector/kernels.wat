@@ -83,25 +83,26 @@
     (v128.store (local.get $sums) (local.get $first))
     (v128.store offset=16 (local.get $sums) (local.get $second)))
 
-  ;; into[i] += other[i], float32, with the digests of what `other` was and of what `into` becomes
-  (func (export "addDigested") (param $into i32) (param $other i32) (param $bytes i32) (param $taken i32) (param $made i32)
+  ;; to[i] = own[i] + other[i], float32, with the digests of what `other` was and of what `to` becomes
+  (func (export "addDigested") (param $to i32) (param $own i32) (param $other i32) (param $bytes i32) (param $taken i32) (param $made i32)
     (local $end i32) (local $x v128) (local $taken1 v128) (local $taken2 v128) (local $made1 v128) (local $made2 v128)
-    (local.set $end (i32.add (local.get $into) (local.get $bytes)))
+    (local.set $end (i32.add (local.get $to) (local.get $bytes)))
     (local.set $taken1 (v128.load (local.get $taken)))
     (local.set $taken2 (v128.load offset=16 (local.get $taken)))
     (local.set $made1 (v128.load (local.get $made)))
     (local.set $made2 (v128.load offset=16 (local.get $made)))
     (block $over
       (loop $rest
-        (br_if $over (i32.ge_u (local.get $into) (local.get $end)))
+        (br_if $over (i32.ge_u (local.get $to) (local.get $end)))
         (local.set $x (v128.load (local.get $other)))
         (local.set $taken1 (i32x4.add (local.get $taken1) (local.get $x)))
         (local.set $taken2 (i32x4.add (local.get $taken2) (local.get $taken1)))
-        (local.set $x (f32x4.add (v128.load (local.get $into)) (local.get $x)))
-        (v128.store (local.get $into) (local.get $x))
+        (local.set $x (f32x4.add (v128.load (local.get $own)) (local.get $x)))
+        (v128.store (local.get $to) (local.get $x))
         (local.set $made1 (i32x4.add (local.get $made1) (local.get $x)))
         (local.set $made2 (i32x4.add (local.get $made2) (local.get $made1)))
-        (local.set $into (i32.add (local.get $into) (i32.const 16)))
+        (local.set $to (i32.add (local.get $to) (i32.const 16)))
+        (local.set $own (i32.add (local.get $own) (i32.const 16)))
         (local.set $other (i32.add (local.get $other) (i32.const 16)))
         (br $rest)))
     (v128.store (local.get $taken) (local.get $taken1))

@@ -59,17 +59,23 @@ export function encodeHeader(
   payload: Uint8Array,
   digest?: Outgoing['digest'],
 ): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint8(4, PROTOCOL_VERSION);
-  view.setUint8(5, KINDS.indexOf(header.operation));
-  view.setUint8(6, DTYPES.indexOf(header.dtype));
-  view.setBigUint64(8, membership.runHash, true);
-  const place = [membership.generation, membership.tableHash, sender];
-  const part = [header.sequence, header.elements, header.root, header.chunk, payload.length];
-  for (const [i, word] of [...place, ...part].entries()) view.setUint32(16 + 4 * i, word, true);
-  view.setUint32(CHECKSUM_AT, checksumOf(bytes, countedOf(payload, digest)), true);
+  // From Node's pool: an array of its own would cost more than all that is written to it.
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes[4] = PROTOCOL_VERSION;
+  bytes[5] = KINDS.indexOf(header.operation);
+  bytes[6] = DTYPES.indexOf(header.dtype);
+  bytes[7] = 0;
+  bytes.writeBigUInt64LE(membership.runHash, 8);
+  bytes.writeUInt32LE(membership.generation, 16);
+  bytes.writeUInt32LE(membership.tableHash, 20);
+  bytes.writeUInt32LE(sender, 24);
+  bytes.writeUInt32LE(header.sequence, 28);
+  bytes.writeUInt32LE(header.elements, 32);
+  bytes.writeUInt32LE(header.root, 36);
+  bytes.writeUInt32LE(header.chunk, 40);
+  bytes.writeUInt32LE(payload.length, 44);
+  bytes.writeUInt32LE(checksumOf(bytes, countedOf(payload, digest)), CHECKSUM_AT);
   return bytes;
 }
 

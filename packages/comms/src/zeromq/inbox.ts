@@ -46,7 +46,7 @@ export class Inbox {
     raw: RawPayload,
   ): void {
     if (raw.length >= DIGESTED_BYTES) {
-      const kept = Uint8Array.from(head);
+      const kept = Buffer.from(head);
       const check = (digest: Digest) => {
         if (!isIntact(kept, digest)) throw damaged(sender);
       };

@@ -6,7 +6,7 @@ import { MAX_PAYLOAD_BYTES } from '../mesh.js';
 import { type FrameHeader, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
 import { encodeHeader, HEADER_BYTES, type Membership } from './frame.js';
 import { Inbox, type RawPayload } from './inbox.js';
-import type { LibZmq, Pointer } from './libzmq.js';
+import type { LibZmq, Message, Pointer } from './libzmq.js';
 import { CONNECTION_ENDED, HANDSHAKE_FAILED, Monitor, NEVER_CONNECTED } from './monitor.js';
 import {
   BACKLOG,
@@ -38,6 +38,9 @@ const LOOK_MS = 20;
 /** Messages handed over in one go. */
 const MOST_AT_ONCE = 4 * WINDOW_FRAMES;
 const NOTHING: RawPayload = { length: 0, read() {}, release() {} };
+
+/** Wires of this thread that are open: where there is more than one, none may sleep while another has something to do. */
+let openWires = 0;
 
 interface Connection {
   readonly endpoint: string;
@@ -106,6 +109,7 @@ export class LibZmqWire implements Wire {
     this.pullMonitor = new Monitor(zmq, context, pull, 'listening', HANDSHAKE_FAILED);
     this.endpoint = endpointOf(options.host, zmq.lastEndpoint(pull));
     this.timer = setInterval(() => this.look(), LOOK_MS).unref();
+    openWires += 1;
   }
 
   /** Connects to all others and begins to hand their frames to `listener`. */
@@ -152,6 +156,7 @@ export class LibZmqWire implements Wire {
       for (const [peer, connection] of this.connections) this.flush(peer, connection);
     }
     this.isClosed = true;
+    openWires -= 1;
     clearInterval(this.timer);
     this.pullMonitor.close();
     zmq.close(this.pull);
@@ -229,7 +234,7 @@ export class LibZmqWire implements Wire {
   }
 
   /**
-   * Turns of the event loop while somebody waits. The first one does not sleep: another rank may have its turn in this thread.
+   * Turns of the event loop while somebody waits. The first one does not sleep where another rank may have its turn in this thread.
    * @param maySleep nothing came at the last turn
    */
   private lookOn(maySleep: boolean): void {
@@ -238,7 +243,7 @@ export class LibZmqWire implements Wire {
       return;
     }
     let came = this.receive();
-    if (!came && maySleep) {
+    if (!came && (maySleep || openWires === 1)) {
       this.zmq.waitForInput(this.pull, SLEEP_MS);
       came = this.receive();
     }
@@ -255,8 +260,8 @@ export class LibZmqWire implements Wire {
         const length = zmq.receive(pull, this.head);
         if (length < 0) break;
         let parts = 1;
-        let payload: RawPayload | undefined;
-        while (zmq.hasMore(pull)) {
+        let payload: Message | undefined;
+        for (let hasMore = zmq.hasMore(pull); hasMore; hasMore = payload?.hasMore ?? false) {
           payload?.release();
           payload = zmq.receiveMessage(pull);
           parts += 1;

@@ -31,7 +31,7 @@ export interface LibZmq {
   receive(socket: Pointer, into: Uint8Array): number;
   /** The next part where libzmq has it. */
   receiveMessage(socket: Pointer): Message | undefined;
-  /** Whether the message has further parts after the one received last. */
+  /** Whether the message has further parts after the one received last; where that is a `Message`, it tells so itself. */
   hasMore(socket: Pointer): boolean;
   /** Sleeps until there is something to receive, at most `timeoutMs`. */
   waitForInput(socket: Pointer, timeoutMs: number): void;
@@ -40,6 +40,7 @@ export interface LibZmq {
 /** A part of a message in libzmq's memory. */
 export interface Message {
   readonly length: number;
+  readonly hasMore: boolean;
   read(at: number, into: Uint8Array): void;
   /** Gives the memory back; nothing may be read after it. */
   release(): void;
@@ -113,6 +114,7 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
   const closeSocket = call('close', 'int', 'size_t');
   const setsockopt = call('setsockopt', 'int', 'size_t', 'int', 'void *', 'size_t');
   const getsockopt = call('getsockopt', 'int', 'size_t', 'int', 'void *', 'void *');
+  const getWord = call('getsockopt', 'int', 'size_t', 'int', 'size_t', 'size_t');
   const bind = call('bind', 'int', 'size_t', 'str');
   const connect = call('connect', 'int', 'size_t', 'str');
   const socketMonitor = call('socket_monitor', 'int', 'size_t', 'str', 'int');
@@ -124,6 +126,7 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
   const msgSend = call('msg_send', 'int', 'void *', 'size_t', 'int');
   const msgRecv = call('msg_recv', 'int', 'size_t', 'size_t', 'int');
   const msgData = call('msg_data', 'size_t', 'size_t');
+  const msgMore = call('msg_more', 'int', 'size_t');
   const msgClose = call('msg_close', 'int', 'size_t');
   const memcpy = libc.func('memcpy', 'size_t', ['void *', 'size_t', 'size_t']);
   keepFreedMemory(libc);
@@ -148,6 +151,10 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
   const item = new DataView(new ArrayBuffer(POLL_ITEM_BYTES));
   const items = new Uint8Array(item.buffer);
   const sent = Buffer.alloc(2 * MESSAGE_BYTES);
+  // An option of one word and, 8 bytes on, its length. Each frame asks for one: an address is cheaper to pass than an array.
+  const word = new Int32Array(new ArrayBuffer(16));
+  word[2] = Int32Array.BYTES_PER_ELEMENT;
+  const wordAt = Number(koffi.address(word));
   const messages = new MessagePool(koffi, msgInit as (message: Pointer) => number);
 
   const numbers = [0, 1, 2].map(() => new Int32Array(2));
@@ -207,6 +214,7 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
       const data = msgData(message) as Pointer;
       return {
         length,
+        hasMore: msgMore(message) !== 0,
         read: (at, into) => void memcpy(into, data + at, into.length),
         release() {
           msgClose(message);
@@ -215,9 +223,8 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
       };
     },
     hasMore(socket) {
-      size[0] = 4n;
-      check(getsockopt(socket, RECEIVE_MORE, int, size), 'more');
-      return int[0] !== 0;
+      check(getWord(socket, RECEIVE_MORE, wordAt, wordAt + 8), 'more');
+      return word[0] !== 0;
     },
     waitForInput(socket, timeoutMs) {
       item.setBigUint64(0, BigInt(socket), true);
