@@ -8,6 +8,7 @@ import { dataLoadingBench } from './benches/data-loading.js';
 import { gpuStepBench } from './benches/gpu-step.js';
 import { hostsBench } from './benches/hosts.js';
 import { optimizerStepBench, torchOptimizerStepBench } from './benches/optimizer-step.js';
+import { startUpBench } from './benches/start-up.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type CaseResult, runBench } from './harness.js';
 import { asMarkdown, asTable, machine } from './report.js';
@@ -22,6 +23,7 @@ const BENCHES: readonly Bench[] = [
   hostsBench,
   checkpointBench,
   dataLoadingBench,
+  startUpBench,
 ];
 
 async function main(): Promise<void> {
