@@ -1,10 +1,7 @@
 // How long it takes until a run does what it was started for, against the same start with torchrun.
-import { execFile } from 'node:child_process';
 import path from 'node:path';
 import type { Bench, Case, Subject } from '../harness.js';
-
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
-const PEER = path.join(import.meta.dirname, '../../peers/start_up.py');
+import { threadsOfTorch, torchPeers, torchSubjects } from '../peers.js';
 
 export const startUpBench: Bench = {
   name: 'start-up',
@@ -21,12 +18,7 @@ export const startUpBench: Bench = {
     comparison('SLIP_VITS16 on 2 ranks', ['--what', 'SLIP_VITS16']),
     comparison('SLIP_VITS16 on 2 ranks, graphs not kept', ['--what', 'SLIP_VITS16', '--cache', 'off']),
   ],
-  peerMissing: () =>
-    new Promise((resolve) => {
-      execFile(PYTHON, ['-c', 'import torch.distributed.run'], (error) => {
-        resolve(error === null ? undefined : `${PYTHON} has no torchrun; apt-get install python3-torch`);
-      });
-    }),
+  peers: torchPeers(),
 };
 
 /** The peer trains a linear layer under DDP where ours trains a model: it shows what torchrun's start alone takes. */
@@ -35,5 +27,5 @@ function comparison(name: string, args: readonly [string, string, ...string[]]):
     command: process.execPath,
     args: [path.join(import.meta.dirname, '../subjects/start-up.js'), ...args],
   };
-  return { name, ours, peer: { command: PYTHON, args: [PEER, '--what', args[1]] } };
+  return { name, ours, peers: torchSubjects('start_up.py', ['--what', args[1]], threadsOfTorch(1)) };
 }

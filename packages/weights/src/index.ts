@@ -22,7 +22,7 @@ export { averageWeights, diffWeights, type TensorDifference, type WeightsDiffere
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
 export { cacheFolder, mirrorOf } from './places.js';
 export { fetchPretrained, findPretrained } from './pretrained.js';
-export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';
+export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel, publishedScores } from './published.js';
 export {
   countElements,
   type ElementType,
