@@ -11,6 +11,7 @@ import { encodingBench } from './benches/encoding.js';
 import { gpuStepBench } from './benches/gpu-step.js';
 import { hostsBench } from './benches/hosts.js';
 import { optimizerStepBench, torchOptimizerStepBench } from './benches/optimizer-step.js';
+import { startUpBench } from './benches/start-up.js';
 import { stepScalingBench } from './benches/step-scaling.js';
 import { trainStepBench } from './benches/train-step.js';
 import { type Bench, type Measured, runBenches } from './harness.js';
@@ -27,6 +28,7 @@ const BENCHES: readonly Bench[] = [
   glooBench,
   mpiBench,
   hostsBench,
+  startUpBench,
   gpuStepBench,
 ];
 

@@ -21,7 +21,7 @@ export { valueAndGradients } from './ops/value-and-gradients.js';
 export type { Completion, Milestones } from './passes/milestones.js';
 export type { Recomputation } from './passes/recompute.js';
 export type { Segment } from './passes/segment.js';
+export { type GraphCache, type GraphCacheOptions, openGraphCache } from './plan/graph-cache.js';
 export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
 export { tf } from './tfjs.js';
 export type { Graph, GraphNode, HalfType, Value } from './trace/graph.js';
-export { type TracedStep, type TraceOptions, traceStep } from './trace/trace-step.js';

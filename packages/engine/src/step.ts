@@ -16,6 +16,11 @@ export interface StepDefinition {
   readonly name: string;
   readonly inputs: readonly TensorSpec[];
   readonly fn: (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
+  /**
+   * Tells apart what `fn` computes beyond name, inputs and topology: everything that it closes over, and the code it calls outside of this
+   * package. Without it the step is traced every time, whatever a cache holds.
+   */
+  readonly identity?: () => string;
 }
 
 export type StepArray = Float32Array | Int32Array;
@@ -29,9 +34,11 @@ export interface StepStats {
   readonly crossingBytes: number;
   /** Estimate of what a run needs at its peak beside its inputs and outputs. */
   readonly activationBytes: number;
-  /** Time to trace the step and to build the sessions. */
+  /** Time to trace and lower the step, or to find it in the cache, and to build the sessions. */
   readonly traceMs: number;
   readonly sessionMs: number;
+  /** Nothing was traced. */
+  readonly fromCache: boolean;
 }
 
 /** A step bound to memory: write the inputs, `run`, read the outputs. Not reentrant. */

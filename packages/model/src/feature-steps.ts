@@ -3,6 +3,7 @@ import { type StepDefinition, type TensorSpec, tf } from '@slip/engine';
 import type { ModelConfig } from './models.js';
 import { parametersOf } from './parameters.js';
 import { stateLayout } from './state-layout.js';
+import { stepIdentity } from './step-identity.js';
 import { textFeatures } from './towers/text-transformer.js';
 import { imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 import { parameterInputs } from './train-step.js';
@@ -15,6 +16,7 @@ export function imageFeatureStep(model: ModelConfig, { batchSize }: { batchSize:
   const { imageSize } = model.vision;
   return {
     name: `encode images ${model.name}`,
+    identity: stepIdentity(model),
     inputs: [
       ...inputsOf(model, (name) => name.startsWith('visual.') || name === 'image_projection'),
       ...runningStatistics(model),
@@ -34,6 +36,7 @@ export function textFeatureStep(model: ModelConfig, { batchSize }: { batchSize: 
   const text = model.text!;
   return {
     name: `encode texts ${model.name}`,
+    identity: stepIdentity(model),
     inputs: [
       ...inputsOf(model, (name) =>
         /^(positional_embedding|text_projection|transformer\.|token_embedding|ln_final)/.test(name),

@@ -2,7 +2,8 @@
 // recomputation and loss scaling change no bit of it.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createOnnxExecutor, type HalfType, type TraceOptions } from '@slip/engine';
+import { createOnnxExecutor, type HalfType } from '@slip/engine';
+import type { TraceOptions } from '@slip/engine/trace';
 import { type Family, stateLayout } from './architecture.js';
 import {
   bindArenas,

@@ -1,7 +1,8 @@
 // Activation checkpointing changes what is kept in memory, not one bit of what is computed: on one rank, and on ranks that talk.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { createOnnxExecutor, type Recomputation, traceStep } from '@slip/engine';
+import { createOnnxExecutor, type Recomputation } from '@slip/engine';
+import { traceStep } from '@slip/engine/trace';
 import type { Family } from './architecture.js';
 import { bindArenas, feedGoldenRows, golden, goldenModel, goldenParameters } from './testing/golden-model.js';
 import { localCollectives } from './testing/local-collectives.js';

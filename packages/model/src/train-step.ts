@@ -5,6 +5,7 @@ import { simclrLoss } from './losses/simclr-loss.js';
 import type { ModelConfig } from './models.js';
 import { type Parameters, parametersOf } from './parameters.js';
 import { stateLayout } from './state-layout.js';
+import { stepIdentity } from './step-identity.js';
 import { sslHead } from './towers/ssl-head.js';
 import { textFeatures } from './towers/text-transformer.js';
 import { hasBatchStatistics, imageEmbedding, visionFeatures } from './towers/vision-tower.js';
@@ -36,6 +37,7 @@ export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDe
   const names = parameterNames(model);
   return {
     name: `train ${model.name}`,
+    identity: stepIdentity(model, options),
     inputs: [
       ...parameterInputs(model),
       ...viewInputs(model, options.rows[options.rank]),

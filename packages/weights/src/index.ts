@@ -20,7 +20,8 @@ export {
 } from './model-description.js';
 export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
-export { cacheFolder, fetchPretrained, findPretrained, mirrorOf } from './pretrained.js';
+export { cacheFolder, mirrorOf } from './places.js';
+export { fetchPretrained, findPretrained } from './pretrained.js';
 export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel, publishedScores } from './published.js';
 export {
   countElements,

@@ -1,22 +1,9 @@
 // What `--pretrained` may name: one of the published models, which is downloaded once, or a file or folder that is there.
 import { stat } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
 import { type DownloadOptions, fetchPublished } from './download.js';
 import { PUBLISHED_MODELS } from './published.js';
-
-/** Where downloads are kept: `SLIP_CACHE`, or `slip` in `XDG_CACHE_HOME` or `~/.cache`. */
-export function cacheFolder(env: NodeJS.ProcessEnv): string {
-  if (env.SLIP_CACHE) return env.SLIP_CACHE;
-  return path.join(env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'slip');
-}
-
-/** A server with the published files instead of the authors': `SLIP_MIRROR`, with a slash at the end. */
-export function mirrorOf(env: NodeJS.ProcessEnv): string | undefined {
-  if (!env.SLIP_MIRROR) return undefined;
-  return env.SLIP_MIRROR.endsWith('/') ? env.SLIP_MIRROR : `${env.SLIP_MIRROR}/`;
-}
 
 /**
  * Brings what `--pretrained` names onto this machine. Several commands may ask for the same file: one downloads, others wait.

@@ -1,5 +1,5 @@
 // Turns images and texts into features with given weights, a fixed batch at a time. Where weights come from is the caller's affair.
-import { createOnnxExecutor, type StepDefinition, type StepExecutor } from '@slip/engine';
+import { createOnnxExecutor, type Device, type GraphCache, type StepDefinition, type StepExecutor } from '@slip/engine';
 import { imageFeatureStep, textFeatureStep } from '@slip/model';
 import type { ModelConfig } from '@slip/model/architecture';
 
@@ -17,6 +17,8 @@ export interface EncoderOptions {
   readonly threads: number;
   /** Rows are divided by their length. */
   readonly unit: boolean;
+  /** Where compiled graphs are kept. */
+  readonly graphCache?: GraphCache;
 }
 
 /** A parameter or a running statistic by its name in the state dict. */
@@ -36,14 +38,17 @@ async function createEncoder(
   step: StepDefinition,
   input: string,
   tensors: TensorLookup,
-  { batchSize, threads, unit }: EncoderOptions,
+  { batchSize, threads, unit, graphCache }: EncoderOptions,
 ): Promise<Encoder> {
   const inputs: Record<string, Float32Array> = {};
   for (const { name } of step.inputs) {
     const [, tensor] = /^(?:param|frozen)\/(.*)$/.exec(name) ?? [];
     if (tensor !== undefined) inputs[name] = tensors(tensor);
   }
-  const executor: StepExecutor = await createOnnxExecutor(step, { rank: 0, worldSize: 1, threads, inputs });
+  const executor: StepExecutor = await createOnnxExecutor(step, {
+    ...{ rank: 0, worldSize: 1, threads, inputs },
+    ...(graphCache === undefined ? {} : { graphCache }),
+  });
   return {
     batchSize,
     async encode(data, rows) {
@@ -57,6 +62,11 @@ async function createEncoder(
     },
     close: () => executor.close(),
   };
+}
+
+/** The option for encoders of what that device computes. */
+export function cachedBy(device: Device | undefined): { graphCache?: GraphCache } {
+  return device?.graphCache === undefined ? {} : { graphCache: device.graphCache };
 }
 
 /** Divides each row by its length, in place. */

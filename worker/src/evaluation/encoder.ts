@@ -9,7 +9,12 @@ export function imageEncoder(
   batchSize: number,
   threads: number,
 ): Promise<encode.Encoder> {
-  return encode.imageEncoder(model, tensorsOf(state), { batchSize, threads, unit: true });
+  return encode.imageEncoder(model, tensorsOf(state), {
+    batchSize,
+    threads,
+    unit: true,
+    ...encode.cachedBy(state.device),
+  });
 }
 
 export function textEncoder(
@@ -18,7 +23,12 @@ export function textEncoder(
   batchSize: number,
   threads: number,
 ): Promise<encode.Encoder> {
-  return encode.textEncoder(model, tensorsOf(state), { batchSize, threads, unit: true });
+  return encode.textEncoder(model, tensorsOf(state), {
+    batchSize,
+    threads,
+    unit: true,
+    ...encode.cachedBy(state.device),
+  });
 }
 
 function tensorsOf(state: TrainState): encode.TensorLookup {

@@ -4,12 +4,10 @@ import { SlipError } from '@slip/core';
 import type { TrainLoaderOptions } from '@slip/data';
 import { lrSchedule, trainStep } from '@slip/model';
 import { countParameters, type ModelConfig, stateLayout } from '@slip/model/architecture';
-import { findPretrained } from '@slip/weights';
 import { prepareValidation } from '../evaluation/validation.js';
 import { feedViews } from './feed-views.js';
 import type { LanePlan } from './lanes.js';
 import { adamWOptimizer } from './optimizer.js';
-import { loadPretrained } from './pretrained.js';
 import { runTraining, type TaskPlace, type TrainingParts, type WorkerContext } from './run-training.js';
 import type { TrainState } from './train-state.js';
 import type { TrainOutcome } from './trainer.js';
@@ -50,6 +48,9 @@ async function beginFresh(
   { group, log, cacheFolder }: TaskPlace,
 ): Promise<void> {
   if (config.pretrained !== '') {
+    // Readers of all the formats, which few starts need.
+    const { findPretrained } = await import('@slip/weights');
+    const { loadPretrained } = await import('./pretrained.js');
     const file = await findPretrained(config.pretrained, cacheFolder);
     await loadPretrained(file, model, state, group.rank === 0 ? log : undefined);
     if (group.rank === 0) log.info(`starting from the weights of ${file}`);

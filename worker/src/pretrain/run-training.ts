@@ -397,7 +397,7 @@ function announce(
   const [{ executor }] = lanes;
   const each = lanes.length === 1 ? '' : `, for each of ${lanes.length} lanes`;
   log.info(
-    `step compiled in ${(compileMs / 1000).toFixed(1)} s: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
+    `step compiled in ${(compileMs / 1000).toFixed(1)} s${executor.stats.fromCache ? ', its graph from the cache' : ''}: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
       `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
   );
   log.info(describePrecision(config));

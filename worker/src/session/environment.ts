@@ -1,6 +1,7 @@
 // What a worker is told by its agent, read from the environment once. The only place of the worker that reads it.
+import path from 'node:path';
 import { SlipError } from '@slip/core';
-import { cacheFolder } from '@slip/weights';
+import { cacheFolder } from '@slip/weights/places';
 
 export interface WorkerEnvironment {
   readonly rank: number;
@@ -38,6 +39,8 @@ export interface WorkerEnvironment {
   readonly wandbPython: string;
   /** Where downloaded weights are kept on this machine. */
   readonly cacheFolder: string;
+  /** Where compiled graphs are kept on this machine; nowhere without it. */
+  readonly graphCacheFolder?: string;
 }
 
 /** @throws SlipError `rendezvous` when the process was not started by slip-launch */
@@ -83,7 +86,14 @@ export function readWorkerEnvironment(env: NodeJS.ProcessEnv): WorkerEnvironment
     sharesDevice: env.SLIP_SHARE_DEVICE === '1',
     wandbPython: env.SLIP_WANDB_PYTHON ?? 'python3',
     cacheFolder: cacheFolder(env),
+    ...graphCacheOf(env),
   };
+}
+
+/** `SLIP_GRAPH_CACHE`: a folder, or `off`; `graphs` in the folder of downloads without it. */
+function graphCacheOf(env: NodeJS.ProcessEnv): { graphCacheFolder?: string } {
+  const chosen = env.SLIP_GRAPH_CACHE || path.join(cacheFolder(env), 'graphs');
+  return chosen === 'off' ? {} : { graphCacheFolder: path.resolve(chosen) };
 }
 
 /** TensorFlow computes on the first GPU that it sees, and takes memory of all of them. @param gpu an entry of CUDA_VISIBLE_DEVICES */

@@ -2,7 +2,7 @@
 import type { ProcessGroup } from '@slip/comms';
 import type { Logger } from '@slip/core';
 import { checkDevices, chooseDevice, type DeviceChoice, type DeviceWish, findDeviceFacts } from '@slip/devices';
-import { CPU, type Device, openDevice } from '@slip/engine';
+import { type Device, openDevice, openGraphCache } from '@slip/engine';
 import { showOnlyGpu, type WorkerEnvironment } from './environment.js';
 
 /**
@@ -14,8 +14,9 @@ export async function takeDevice(
   group: ProcessGroup,
   log: Logger,
 ): Promise<Device> {
-  if (wish === 'cpu') return CPU;
-  const { localRank, host, ownsGpus, sharesDevice } = environment;
+  const { localRank, host, ownsGpus, sharesDevice, graphCacheFolder: folder } = environment;
+  const cached = folder === undefined ? {} : { graphCache: openGraphCache({ folder }) };
+  if (wish === 'cpu') return openDevice('cpu', cached);
   const choice = chooseDevice(wish, findDeviceFacts(environment.deviceVariables), ownsGpus ? 0 : localRank);
   const { kind, name } = choice;
   const identity = sharesDevice ? {} : identityOf(choice);
@@ -23,6 +24,7 @@ export async function takeDevice(
   log.info(`device ${kind}: ${name}${choice.identity === undefined ? '' : `, ${choice.identity}`}`);
   if (kind === 'tensorflow' && choice.identity !== undefined) showOnlyGpu(choice.identity);
   return openDevice(kind, {
+    ...cached,
     ...(choice.gpuIndex === undefined ? {} : { gpuIndex: choice.gpuIndex }),
     ...(choice.tensorflow === undefined ? {} : { tensorflowFolder: choice.tensorflow }),
   });

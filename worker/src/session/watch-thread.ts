@@ -3,7 +3,7 @@
 // at any point when a process exits, it uses no native library.
 import { writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import { beatLine } from '@slip/protocol';
+import { beatLine } from '@slip/protocol/worker-pipe';
 
 export interface WatchThreadData {
   readonly agentPid: number;

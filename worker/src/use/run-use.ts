@@ -1,10 +1,10 @@
 // The tasks that use a model and train nothing, as a worker runs them.
 import type { UseConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
-import { CPU } from '@slip/engine';
 import { threadsPerWorker } from '../pretrain/run-training.js';
 import { listenForStop } from '../pretrain/stop-request.js';
 import type { WorkerEnvironment, WorkerSession } from '../session/session.js';
+import { takeDevice } from '../session/take-device.js';
 import { withGroup } from '../session/with-group.js';
 import { runEmbed, type UsePlace } from './run-embed.js';
 import { runPredict } from './run-predict.js';
@@ -24,8 +24,9 @@ export async function runUse(context: UseContext): Promise<'completed' | 'stoppe
   const { config, environment, session, log } = context;
   const stop = listenForStop((signal) => log.warn(`${signal} received: stopping after what is being computed`));
   return withGroup(context, config, async (group) => {
+    const device = await takeDevice('cpu', environment, group, log);
     const place: UsePlace = {
-      ...{ group, log, threads: threadsPerWorker(config, environment), device: CPU },
+      ...{ group, log, threads: threadsPerWorker(config, environment), device },
       cacheFolder: environment.cacheFolder,
       stopRequested: () => stop.signal !== undefined,
       showProgress: (progress) => session.showProgress(progress),

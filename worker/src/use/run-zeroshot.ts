@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { ZeroShotConfig } from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { catalogNames, isLabelledSetThere } from '@slip/data';
-import { type Encoder, imageEncoder, textEncoder } from '../encode/encoder.js';
+import { cachedBy, type Encoder, imageEncoder, textEncoder } from '../encode/encoder.js';
 import { requireText } from '../encode/open-model.js';
 import { classVectors } from '../evaluation/class-vectors.js';
 import { figureOf } from '../evaluation/classification-metrics.js';
@@ -52,7 +52,12 @@ export async function runZeroShot(
   const weightsKey = createHash('sha256').update(model.version).digest('hex').slice(0, 16);
   const weights = { path: config.resume, model: model.config.name, key: weightsKey };
   const { batchSize } = config;
-  const pictures = await imageEncoder(model.config, model.tensors, { batchSize, threads, unit: true });
+  const pictures = await imageEncoder(model.config, model.tensors, {
+    batchSize,
+    threads,
+    unit: true,
+    ...cachedBy(place.device),
+  });
   const evaluation = { config, place, model, weightsKey, pictures };
   try {
     const kept = config.restart || group.rank !== 0 ? {} : await readResults(config.outputDir, weightsKey);
@@ -153,7 +158,12 @@ function vectorsOf(evaluation: Evaluation, { name, prompts }: ZeroShotSet): Prom
   const { embedDim, text } = model.config;
   const store = { folder: path.join(outputDir, 'class-vectors'), key: `${weightsKey} ${truncate}` };
   return keptVectors(store, name, prompts, prompts.labels.length * embedDim, group, async () => {
-    const texts = await textEncoder(model.config, model.tensors, { batchSize: TEXT_BATCH, threads, unit: true });
+    const texts = await textEncoder(model.config, model.tensors, {
+      batchSize: TEXT_BATCH,
+      threads,
+      unit: true,
+      ...cachedBy(place.device),
+    });
     const textModel = { contextLength: text!.contextLength, embedDim, truncate, texts };
     return classVectors(textModel, prompts, group).finally(() => texts.close());
   });

@@ -1,17 +1,13 @@
 // Image files to RGB bytes in memory, as Pillow's `convert('RGB')` gives them: no EXIF rotation, no colour management, alpha dropped,
 // the first of several frames. docs/data.md states the rules, and where they differ.
-import sharp from 'sharp';
 import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
 import { fileImage, unreadable } from './image-source.js';
 import { decodeJpeg, isJpeg, type Shrink, type ShrunkImage } from './jpeg-decoder.js';
+import { loadSharp } from './load-sharp.js';
 import type { PictureSource } from './pixel-source.js';
 
 /** Larger pictures are refused before they are unpacked. */
 const MAX_PIXELS = 200_000_000;
-
-// Parallelism comes from loader threads and ranks; the files are small and each is read once.
-sharp.concurrency(1);
-sharp.cache(false);
 
 /** How far a picture of this size may be shrunk while it is decoded. */
 export type ShrinkFor = (width: number, height: number) => Shrink;
@@ -67,6 +63,7 @@ export async function unpackSlowly(fetched: FetchedImage): Promise<ShrunkImage> 
 }
 
 async function decodeWithSharp(name: string, bytes: Uint8Array): Promise<ShrunkImage> {
+  const sharp = await loadSharp();
   try {
     const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'none', ignoreIcc: true })
       .removeAlpha()

@@ -5,6 +5,7 @@ import type { DeviceKind } from '@slip/devices';
 import { createDeviceExecutor } from '../execute/device-executor.js';
 import { type DeviceMemory, OrtDeviceMemory } from '../execute/device-memory.js';
 import { createOnnxExecutor, type OnnxExecutorOptions } from '../execute/onnx-executor.js';
+import type { GraphCache } from '../plan/graph-cache.js';
 import type { StepDefinition, StepExecutor } from '../step.js';
 
 export interface ExecutorOptions extends OnnxExecutorOptions {
@@ -18,6 +19,8 @@ export interface Device {
   readonly kind: DeviceKind;
   /** Whether tensors can stay on it between steps; otherwise all that a step reads and writes is in the host's memory. */
   readonly keepsTensors: boolean;
+  /** Where graphs compiled for it are kept, where they are. */
+  readonly graphCache?: GraphCache;
   /** @throws SlipError `internal` where it keeps no tensors */
   openMemory(): DeviceMemory;
   /** @throws SlipError as `createOnnxExecutor` */
@@ -27,6 +30,8 @@ export interface Device {
 export interface DeviceOptions {
   /** With CUDA and TensorFlow: the number among the visible GPUs, default 0. */
   readonly gpuIndex?: number;
+  /** Where compiled graphs are kept from one start to the next, with `cpu` and `cuda`. */
+  readonly graphCache?: GraphCache;
   /** The folder of TensorFlow's package for Node. */
   readonly tensorflowFolder?: string;
 }
@@ -37,9 +42,9 @@ export const CPU: Device = hostDevice('cpu');
 export async function openDevice(kind: DeviceKind, options: DeviceOptions = {}): Promise<Device> {
   switch (kind) {
     case 'cpu':
-      return CPU;
+      return hostDevice('cpu', options);
     case 'cuda':
-      return hostDevice('cuda', options.gpuIndex);
+      return hostDevice('cuda', options);
     case 'webgpu':
       return webGpuDevice();
     case 'tensorflow':
@@ -50,14 +55,19 @@ export async function openDevice(kind: DeviceKind, options: DeviceOptions = {}):
 }
 
 /** ONNX Runtime's Node binding keeps tensors on no device of CUDA: they are copied for every run. */
-function hostDevice(kind: 'cpu' | 'cuda', gpuIndex = 0): Device {
+function hostDevice(kind: 'cpu' | 'cuda', { gpuIndex = 0, graphCache }: DeviceOptions = {}): Device {
   return {
     kind,
     keepsTensors: false,
+    ...(graphCache === undefined ? {} : { graphCache }),
     openMemory: () => {
       throw new SlipError('internal', `${kind} keeps no tensors`);
     },
-    createExecutor: (step, options) => createOnnxExecutor(step, { ...options, provider: kind, gpuIndex }),
+    createExecutor: (step, options) =>
+      createOnnxExecutor(step, {
+        ...{ ...options, provider: kind, gpuIndex },
+        ...(graphCache === undefined ? {} : { graphCache }),
+      }),
   };
 }
 

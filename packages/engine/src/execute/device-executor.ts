@@ -11,9 +11,8 @@ import { type MilestonePlan, milestonesOf } from '../passes/milestones.js';
 import { type Segment, segment, storedAs } from '../passes/segment.js';
 import type { StepDefinition, StepExecutor } from '../step.js';
 import { allocate, type TypedArray } from '../tensor-type.js';
-import { constantArray } from '../trace/backend.js';
-import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
-import { type TracedStep, traceStep } from '../trace/trace-step.js';
+import { constantArray, type GraphNode, isConstant, type Value } from '../trace/graph.js';
+import type { TracedStep } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
 import type { OrtDeviceMemory } from './device-memory.js';
 import { groupsAt, type OnnxExecutorOptions } from './onnx-executor.js';
@@ -34,6 +33,7 @@ export async function createDeviceExecutor(
 ): Promise<StepExecutor> {
   const { rank, worldSize, rows, collectives, memory } = options;
   const topology = { rank, worldSize, ...(rows === undefined ? {} : { rows }) };
+  const { traceStep } = await import('../trace/trace-step.js');
   const traced = traceStep(step, topology, { ...options, kernels: DEVICE_KERNELS });
   if (traced.collectives.length > 0 && collectives === undefined) {
     throw new SlipError('internal', `step '${step.name}' has collectives at world size ${worldSize}; pass them`);
@@ -53,7 +53,7 @@ export async function createDeviceExecutor(
   );
   const places = new Places(traced, { inputs, outputs, kept, ...(memory === undefined ? {} : { memory }) });
   const start = performance.now();
-  const plan = milestonesOf(traced.graph, options.milestones);
+  const { plan } = milestonesOf(traced.graph, options.milestones);
   const segments = plan.cuts.length === 0 ? traced.segments : segment(traced.graph, plan.cuts);
   const compiled: CompiledSegment[] = [];
   for (const each of segments) compiled.push(await compile(each, segments, places, options));
@@ -77,6 +77,7 @@ export async function createDeviceExecutor(
       activationBytes: estimateMemory(traced.graph, segments).activationBytes,
       traceMs: traced.traceMs,
       sessionMs,
+      fromCache: false,
     },
   };
 }

@@ -3,7 +3,6 @@ import { withTopology } from '../collectives.js';
 import type { StepArray, StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { tf } from '../tfjs.js';
 import { onBackend } from '../trace/on-backend.js';
-import { traceStep } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
 
 /** Tensors of the backend that outlive a run. */
@@ -34,6 +33,7 @@ export async function createEagerExecutor(
     step.inputs.filter((spec) => !isHeld(spec)),
     bindings.inputs,
   );
+  const { traceStep } = await import('../trace/trace-step.js');
   // Tracing tells the shapes of the outputs and refuses what no step may do.
   const outputs = bindMemory(
     'output',
@@ -48,7 +48,10 @@ export async function createEagerExecutor(
       withTopology({ rank: 0, worldSize: 1 }, () => onBackend(backend, () => runOnce(step, bound)));
     },
     close: async () => {},
-    stats: { nodes: 0, segments: 1, collectives: 0, crossingBytes: 0, activationBytes: 0, traceMs: 0, sessionMs: 0 },
+    stats: {
+      ...{ nodes: 0, segments: 1, collectives: 0, crossingBytes: 0, activationBytes: 0 },
+      ...{ traceMs: 0, sessionMs: 0, fromCache: false },
+    },
   };
 }
 

@@ -2,15 +2,16 @@
 import { invariant, SlipError } from '@slip/core';
 import type { StepCollectives, Topology } from '../collectives.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
-import { borderName, lowerSegment, MODEL_SESSION_CONFIG } from '../onnx/lower.js';
-import { estimateMemory } from '../passes/memory.js';
-import { type Completion, type MilestonePlan, type Milestones, milestonesOf } from '../passes/milestones.js';
-import { type Segment, segment, storedAs } from '../passes/segment.js';
+import { KERNELS } from '../kernels/table.js';
+import { MODEL_SESSION_CONFIG } from '../onnx/lower.js';
+import type { Completion, MilestonePlan, Milestones } from '../passes/milestones.js';
+import { planOf } from '../plan/cached-plan.js';
+import type { GraphCache } from '../plan/graph-cache.js';
+import type { PlannedMemory, PlannedSegment, PlannedValue, PlannedWork, StepPlan } from '../plan/step-plan.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
-import { constantArray } from '../trace/backend.js';
-import { type GraphNode, isConstant, type Value } from '../trace/graph.js';
-import { type TracedStep, type TraceOptions, traceStep } from '../trace/trace-step.js';
+import { filled } from '../trace/graph.js';
+import type { TraceOptions } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
 import * as ort from './onnx-runtime.js';
 
@@ -24,6 +25,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
    * is then cut where a group is complete, and `run` tells of each. Without it nothing is cut.
    */
   readonly milestones?: (completion: Completion) => Milestones;
+  /** Where compiled graphs are kept from one start to the next. */
+  readonly graphCache?: GraphCache;
   /** Of ONNX Runtime: the CPU, or one that copies what is in host memory for every run. Default `cpu`. */
   readonly provider?: 'cpu' | 'cuda';
   /** With `cuda`: the number among the visible GPUs, default 0. */
@@ -41,25 +44,26 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
  * @throws SlipError `unsupported` as `traceStep`; `internal` when bound memory does not fit or collectives are missing
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
-  const { rank, worldSize, rows } = options;
-  const topology = { rank, worldSize, ...(rows === undefined ? {} : { rows }) };
-  const traced = traceStep(step, topology, options);
+  const begun = performance.now();
+  const { plan, fromCache } = await planOf(step, options, options.graphCache);
+  const traceMs = performance.now() - begun;
   const { collectives } = options;
-  if (traced.collectives.length > 0 && collectives === undefined) {
+  if (plan.numCollectives > 0 && collectives === undefined) {
     throw new SlipError(
       'internal',
       `step '${step.name}' has collectives at world size ${options.worldSize}; pass them`,
     );
   }
-  const inputs = bindMemory('input', traced.inputs, options.inputs);
-  const outputs = bindMemory('output', traced.outputs, options.outputs);
-  const memory = new StepMemory(traced, inputs, outputs);
+  const inputs = bindMemory('input', step.inputs, options.inputs);
+  const outputs = bindMemory('output', plan.outputs, options.outputs);
+  const memory = new StepMemory(plan, inputs, outputs);
   const start = performance.now();
-  const plan = milestonesOf(traced.graph, options.milestones);
-  const segments = plan.cuts.length === 0 ? traced.segments : segment(traced.graph, plan.cuts);
   const compiled: CompiledSegment[] = [];
-  for (const each of segments) compiled.push(await compile(each, memory, options));
+  for (const each of plan.segments) compiled.push(await compile(each, memory, options));
   const sessionMs = performance.now() - start;
+  // Not the plan itself: its models would stay in memory for as long as the executor.
+  const { cuts } = plan;
+  const names = plan.segments.map(({ name }) => name);
 
   let isProfiling = options.profilePrefix !== undefined;
   const endProfile = () => {
@@ -73,13 +77,13 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
     run: async (onMilestone) => {
       if (compiled.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
       for (const [i, { session, feeds, fetches, after }] of compiled.entries()) {
-        for (const group of groupsAt(plan, compiled.length, i)) onMilestone?.(group);
+        for (const group of groupsAt(cuts, compiled.length, i)) onMilestone?.(group);
         const startMs = performance.now();
         await session?.run(feeds, fetches);
-        if (session !== undefined) options.onSegment?.(segmentName(segments[i]!), startMs, performance.now());
+        if (session !== undefined) options.onSegment?.(names[i]!, startMs, performance.now());
         for (const work of after) await work(collectives);
       }
-      for (const group of groupsAt(plan, compiled.length, compiled.length)) onMilestone?.(group);
+      for (const group of groupsAt(cuts, compiled.length, compiled.length)) onMilestone?.(group);
     },
     endProfile,
     close: async () => {
@@ -87,19 +91,16 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       for (const { session } of compiled.splice(0)) await session?.release();
     },
     stats: {
-      nodes: compiled.reduce((sum, { numNodes }) => sum + numNodes, 0),
-      segments: segments.length,
-      collectives: traced.collectives.length,
+      nodes: plan.segments.reduce((sum, { numNodes }) => sum + numNodes, 0),
+      segments: names.length,
+      collectives: plan.numCollectives,
       crossingBytes: memory.crossingBytes,
-      activationBytes: estimateMemory(traced.graph, segments).activationBytes,
-      traceMs: traced.traceMs,
+      activationBytes: plan.activationBytes,
+      traceMs,
       sessionMs,
+      fromCache,
     },
   };
-}
-
-function segmentName({ level, piece }: Segment): string {
-  return `segment${level}${piece === 0 ? '' : `-${piece}`}`;
 }
 
 /** The groups that are complete when so many segments have run; the last level's pieces are the last of them. */
@@ -116,14 +117,16 @@ interface CompiledSegment {
   readonly feeds: Record<string, ort.Tensor>;
   readonly fetches: Record<string, ort.Tensor>;
   readonly after: readonly Work[];
-  readonly numNodes: number;
 }
 
-async function compile(segment: Segment, memory: StepMemory, options: OnnxExecutorOptions): Promise<CompiledSegment> {
-  const after = segment.after.map((node) => bindWork(node, memory));
-  if (segment.outputs.length === 0) return { feeds: {}, fetches: {}, after, numNodes: 0 };
+async function compile(
+  { name, model, ...segment }: PlannedSegment,
+  memory: StepMemory,
+  options: OnnxExecutorOptions,
+): Promise<CompiledSegment> {
+  const after = segment.after.map((work) => bindWork(work, memory));
+  if (model === undefined) return { feeds: {}, fetches: {}, after };
   const provider = options.provider ?? 'cpu';
-  const { model, numNodes } = lowerSegment(segment, provider);
   const session = await ort.InferenceSession.create(model, {
     executionProviders: provider === 'cuda' ? [{ name: 'cuda', deviceId: options.gpuIndex ?? 0 }] : [provider],
     intraOpNumThreads: options.threads,
@@ -135,33 +138,33 @@ async function compile(segment: Segment, memory: StepMemory, options: OnnxExecut
     extra: MODEL_SESSION_CONFIG,
     ...(options.profilePrefix === undefined
       ? {}
-      : {
-          enableProfiling: true,
-          profileFilePrefix: `${options.profilePrefix}-${segmentName(segment)}`,
-        }),
+      : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-${name}` }),
   });
-  const bind = (values: readonly Value[]) =>
-    Object.fromEntries(values.map((value) => [borderName(value), memory.tensor(value)]));
-  return { session, feeds: bind(segment.inputs), fetches: bind(segment.outputs), after, numNodes };
+  const bind = (values: readonly PlannedValue[]) =>
+    Object.fromEntries(values.map((value) => [value.name, memory.tensor(value)]));
+  return { session, feeds: bind(segment.inputs), fetches: bind(segment.outputs), after };
 }
 
-function bindWork(node: GraphNode, memory: StepMemory): Work {
-  const inputs = node.inputs.map((value) => memory.array(value));
-  const outputs = node.outputs.map((value) => memory.array(value));
-  const { kernel } = node;
-  if (kernel.place === 'wire')
-    return (collectives) => runCollective(kernel, collectives, inputs[0]!, outputs[0]!, node.attrs);
-  invariant(kernel.place === 'host', `${kernel.name} runs between segments`);
+function bindWork({ kernel: name, ...work }: PlannedWork, memory: StepMemory): Work {
+  const inputs = work.inputs.map((value) => memory.array(value));
+  const outputs = work.outputs.map((value) => memory.array(value));
+  const kernel = KERNELS.get(name);
+  const attrs = work.attrs as PlannedAttributes;
+  if (kernel?.place === 'wire')
+    return (collectives) => runCollective(kernel, collectives, inputs[0]!, outputs[0]!, attrs);
+  invariant(kernel?.place === 'host', `${name} runs between segments`);
   const run: HostKernel['run'] = kernel.run;
-  return () => run(inputs, outputs, { inputs: node.inputs, outputs: node.outputs }, node.attrs);
+  return () => run(inputs, outputs, { inputs: work.inputs, outputs: work.outputs }, attrs);
 }
+
+type PlannedAttributes = Parameters<HostKernel['run']>[3];
 
 function runCollective(
   kernel: CollectiveKernel,
   collectives: StepCollectives | undefined,
   input: TypedArray,
   output: TypedArray,
-  attrs: GraphNode['attrs'],
+  attrs: PlannedAttributes,
 ): Promise<void> {
   invariant(collectives !== undefined, 'collectives were given');
   invariant(input instanceof Float32Array && output instanceof Float32Array, 'collectives carry float32');
@@ -171,29 +174,30 @@ function runCollective(
 /** The memory of every value that is not internal to one segment. */
 class StepMemory {
   crossingBytes = 0;
-  readonly #arrays = new Map<Value, TypedArray>();
+  readonly #arrays: readonly TypedArray[];
 
-  constructor(traced: TracedStep, inputs: ReadonlyMap<string, TypedArray>, outputs: ReadonlyMap<string, TypedArray>) {
-    for (const { name, value } of traced.graph.inputs) this.#arrays.set(value, inputs.get(name)!);
-    for (const { name, value } of traced.graph.outputs) this.#arrays.set(value, outputs.get(name)!);
+  constructor({ memory }: StepPlan, inputs: ReadonlyMap<string, TypedArray>, outputs: ReadonlyMap<string, TypedArray>) {
+    const bound = { input: inputs, output: outputs };
+    this.#arrays = memory.map((place) => ('name' in place ? bound[place.kind].get(place.name)! : this.#make(place)));
   }
 
-  /** Reshaped values share memory; values that cross a cut get theirs at the first request. */
-  array(value: Value): TypedArray {
-    const stored = this.#arrays.has(value) ? value : storedAs(value);
-    const known = this.#arrays.get(stored);
-    if (known !== undefined) return known;
-    const array = isConstant(stored) ? constantArray(stored) : allocate(stored);
-    if (!isConstant(stored)) this.crossingBytes += array.byteLength;
-    this.#arrays.set(stored, array);
-    return array;
+  array({ memory }: PlannedValue): TypedArray {
+    return this.#arrays[memory]!;
   }
 
-  tensor(value: Value): ort.Tensor {
+  tensor(value: PlannedValue): ort.Tensor {
     const array = this.array(value);
     invariant(array.length === sizeOf(value.shape), 'memory has the size of its value');
     const dims = [...value.shape];
     if (array instanceof Float32Array) return new ort.Tensor('float32', array, dims);
     return array instanceof Int32Array ? new ort.Tensor('int32', array, dims) : new ort.Tensor('bool', array, dims);
+  }
+
+  #make(place: Exclude<PlannedMemory, { name: string }>): TypedArray {
+    if (place.kind === 'constant') return place.values;
+    if (place.kind === 'fill') return filled(place.type, place.fill);
+    const array = allocate(place.type);
+    this.crossingBytes += array.byteLength;
+    return array;
   }
 }

@@ -1,7 +1,7 @@
 // What a kernel is to the tracer and the executors; not a list of kernels (see `table.ts`).
 import type { StepCollectives } from '../collectives.js';
 import type { DType, TensorType, TypedArray } from '../tensor-type.js';
-import { tf } from '../tfjs.js';
+import { onTfjsLoaded, tf } from '../tfjs.js';
 
 /** A value inside an ONNX graph under construction. */
 export interface OnnxOperand extends TensorType {
@@ -110,24 +110,26 @@ export function registerEagerKernel<Attrs>(
   kernel: { readonly name: string; readonly inputs: readonly string[] },
   run: (inputs: readonly EagerTensor[], attrs: Attrs) => readonly EagerTensor[],
 ): void {
-  tf.registerKernel({
-    kernelName: kernel.name,
-    backendName: 'cpu',
-    kernelFunc: ({ inputs, attrs, backend }) => {
-      const storage = backend as tf.KernelBackend;
-      const operands = kernel.inputs.flatMap((name) => {
-        const info = inputs[name];
-        if (info === undefined) return [];
-        const values = storage.readSync(info.dataId) as TypedArray;
-        return [{ values, shape: info.shape, dtype: info.dtype as DType }];
-      });
-      return run(operands, attrs as Attrs).map(({ values, shape, dtype }) => ({
-        dataId: storage.write(values, [...shape], dtype),
-        shape: [...shape],
-        dtype,
-      }));
-    },
-  });
+  onTfjsLoaded(() =>
+    tf.registerKernel({
+      kernelName: kernel.name,
+      backendName: 'cpu',
+      kernelFunc: ({ inputs, attrs, backend }) => {
+        const storage = backend as tf.KernelBackend;
+        const operands = kernel.inputs.flatMap((name) => {
+          const info = inputs[name];
+          if (info === undefined) return [];
+          const values = storage.readSync(info.dataId) as TypedArray;
+          return [{ values, shape: info.shape, dtype: info.dtype as DType }];
+        });
+        return run(operands, attrs as Attrs).map(({ values, shape, dtype }) => ({
+          dataId: storage.write(values, [...shape], dtype),
+          shape: [...shape],
+          dtype,
+        }));
+      },
+    }),
+  );
 }
 
 /** Runs a kernel of ours on the current backend, traced or eager. */

@@ -2,8 +2,7 @@
 import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { Segment } from '../passes/segment.js';
 import { sizeOf } from '../tensor-type.js';
-import { constantArray } from '../trace/backend.js';
-import { halfOf, type Value } from '../trace/graph.js';
+import { constantArray, halfOf, type Value } from '../trace/graph.js';
 import { Emitter, type Provider } from './emitter.js';
 import { enterSegment, type Halves, leaveSegment, lowerNode } from './lower-halves.js';
 import { encodeModel, type ValueInfoProto } from './model-proto.js';

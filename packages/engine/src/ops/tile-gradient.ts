@@ -1,18 +1,20 @@
 // A gradient for tfjs' Tile that is one sum; tfjs' own adds a slice for every repetition.
-import { tf } from '../tfjs.js';
+import { onTfjsLoaded, tf } from '../tfjs.js';
 
 interface TileAttributes {
   reps: number[];
 }
 
 /** Replaces the gradient of `tf.tile` and `tf.broadcastTo`; any rank. */
-tf.registerGradient({
-  kernelName: 'Tile',
-  inputsToSave: ['x'],
-  gradFunc: (dy, saved, attrs) => ({
-    x: () => sumRepetitions(dy as tf.Tensor, saved[0]!.shape, (attrs as unknown as TileAttributes).reps),
+onTfjsLoaded(() =>
+  tf.registerGradient({
+    kernelName: 'Tile',
+    inputsToSave: ['x'],
+    gradFunc: (dy, saved, attrs) => ({
+      x: () => sumRepetitions(dy as tf.Tensor, saved[0]!.shape, (attrs as unknown as TileAttributes).reps),
+    }),
   }),
-});
+);
 
 function sumRepetitions(dy: tf.Tensor, shape: number[], reps: readonly number[]): tf.Tensor {
   // Each repeated axis becomes two: the repetition and the axis itself.

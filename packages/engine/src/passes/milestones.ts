@@ -19,10 +19,14 @@ export interface MilestonePlan {
 }
 
 /** @param wanted the groups, given when each output is complete; nothing is cut without it */
-export function milestonesOf(graph: Graph, wanted?: (completion: Completion) => Milestones): MilestonePlan {
-  if (wanted === undefined) return { cuts: [], pieces: [] };
+export function milestonesOf(
+  graph: Graph,
+  wanted?: (completion: Completion) => Milestones,
+): { readonly plan: MilestonePlan; readonly asked?: { readonly completion: Completion; readonly groups: Milestones } } {
+  if (wanted === undefined) return { plan: { cuts: [], pieces: [] } };
   const completion = completionOf(graph);
-  return planMilestones(graph, completion, wanted(completion));
+  const groups = wanted(completion);
+  return { plan: planMilestones(graph, completion, groups), asked: { completion, groups } };
 }
 
 export function completionOf(graph: Graph): Completion {

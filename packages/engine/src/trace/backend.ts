@@ -3,7 +3,7 @@ import { invariant, SlipError } from '@slip/core';
 import { KERNELS } from '../kernels/table.js';
 import { type DType, sizeOf, type TensorType, type TypedArray } from '../tensor-type.js';
 import { tf } from '../tfjs.js';
-import { type GraphBuilder, isConstant, type Value } from './graph.js';
+import { constantArray, type GraphBuilder, isConstant, type Value } from './graph.js';
 
 export const TRACE_BACKEND = 'slip-trace';
 
@@ -234,15 +234,6 @@ for (const kernelName of kernelNames) {
     backendName: TRACE_BACKEND,
     kernelFunc: ({ inputs, attrs }) => traceBackend.call(kernelName, inputs, attrs ?? {}),
   });
-}
-
-/** The elements of a constant in an array of its type. Not a copy: do not write to it. */
-export function constantArray({ shape, dtype, source }: Value): TypedArray {
-  if (source.kind === 'constant') return source.values;
-  invariant(source.kind === 'fill', 'the value is constant');
-  const size = sizeOf(shape);
-  if (dtype === 'float32') return new Float32Array(size).fill(source.fill);
-  return dtype === 'int32' ? new Int32Array(size).fill(source.fill) : new Uint8Array(size).fill(source.fill);
 }
 
 function constantValue(builder: GraphBuilder, type: TensorType, values: TypedArray): Value {

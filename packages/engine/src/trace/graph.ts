@@ -2,7 +2,7 @@
 import { invariant } from '@slip/core';
 import type { Kernel } from '../kernels/kernel.js';
 import { KERNELS, type KernelTable } from '../kernels/table.js';
-import type { TensorType, TypedArray } from '../tensor-type.js';
+import { allocate, type TensorType, type TypedArray } from '../tensor-type.js';
 import type { tf } from '../tfjs.js';
 
 export type Attributes = tf.NamedAttrMap;
@@ -119,4 +119,16 @@ export function halfOf({ dtype, source }: Value): HalfType | undefined {
 
 export function isConstant({ source }: Value): boolean {
   return source.kind === 'constant' || source.kind === 'fill';
+}
+
+/** The elements of a constant in an array of its type. Not a copy: do not write to it. */
+export function constantArray(value: Value): TypedArray {
+  const { source } = value;
+  if (source.kind === 'constant') return source.values;
+  invariant(source.kind === 'fill', 'the value is constant');
+  return filled(value, source.fill);
+}
+
+export function filled(type: TensorType, fill: number): TypedArray {
+  return allocate(type).fill(fill);
 }

@@ -3,6 +3,7 @@
 import { linear, type StepDefinition, type TensorSpec, tf, valueAndGradients, withoutGradient } from '@slip/engine';
 import { parametersOf } from '../parameters.js';
 import type { StateLayout } from '../state-layout.js';
+import { stepIdentity } from '../step-identity.js';
 import { visionTransformer } from '../towers/vision-transformer.js';
 import type { ClassifierConfig } from './classifier-config.js';
 import { classifierLogits } from './classifier-tower.js';
@@ -21,6 +22,7 @@ const PREFIX = { param: 'param/', buffer: 'frozen/' } as const;
 export function linearStep(config: ClassifierConfig, layout: StateLayout, rows: number): StepDefinition {
   return {
     name: 'linear probe',
+    identity: stepIdentity(config, layout, rows),
     inputs: [
       ...stateSpecs(layout),
       imageSpec(config, rows),
@@ -62,6 +64,7 @@ export function finetuneStep(
   const { rows, extraRows } = options;
   return {
     name: 'fine-tune',
+    identity: stepIdentity(config, layout, options),
     inputs: [
       ...stateSpecs(layout),
       imageSpec(config, rows + extraRows),
@@ -86,6 +89,7 @@ export function finetuneStep(
 export function logitsStep(config: ClassifierConfig, layout: StateLayout, rows: number): StepDefinition {
   return {
     name: 'classify',
+    identity: stepIdentity(config, layout),
     inputs: [...stateSpecs(layout), imageSpec(config, rows)],
     fn: (inputs) => ({
       logits: classifierLogits(inputs.image, parametersOf(stateTensors(layout, inputs)), config),
@@ -97,6 +101,7 @@ export function logitsStep(config: ClassifierConfig, layout: StateLayout, rows: 
 export function towerFeatureStep(config: ClassifierConfig, layout: StateLayout, rows: number): StepDefinition {
   return {
     name: 'tower features',
+    identity: stepIdentity(config, layout),
     inputs: [
       ...stateSpecs(layout).filter(({ name }) => !name.startsWith(`${PREFIX.param}head.`)),
       imageSpec(config, rows),
@@ -114,6 +119,7 @@ export function towerFeatureStep(config: ClassifierConfig, layout: StateLayout, 
 export function probeStep(width: number, numClasses: number, rows: number): StepDefinition {
   return {
     name: 'probe',
+    identity: stepIdentity(numClasses),
     inputs: [
       { name: 'param/head.weight', shape: [numClasses, width], dtype: 'float32' },
       { name: 'param/head.bias', shape: [numClasses], dtype: 'float32' },
