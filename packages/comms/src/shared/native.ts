@@ -4,16 +4,14 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 
 export interface Native {
-  /** Maps the first `bytes` of the file behind `fd`, shared. @throws Error with the system's error number */
+  /** Maps the first `bytes` of the file behind `fd`, shared, for as long as the process lives. @throws Error with the system's error number */
   map(fd: number, bytes: number): ArrayBuffer;
   /** Maps memory of this process's own, zeros. @throws Error with the system's error number */
   mapOwn(bytes: number): ArrayBuffer;
   /** Maps the pages of `view`, which were mapped here, a second time in place of those at `target`. @throws Error */
   mirror(view: Float32Array, target: bigint): void;
-  /** Where mapped memory lies in this process: the same for all its threads, and for as long as the process lives. */
+  /** Where memory lies in this process. */
   addressOf(view: Float32Array | Uint8Array): bigint;
-  /** Memory that another thread of this process has mapped. */
-  viewAt(address: bigint, bytes: number): ArrayBuffer;
   /** Reserves a part of the file, so that no later access can find the file system full. @returns 0 or the error number */
   reserve(fd: number, offset: number, bytes: number): number;
   /** Sleeps until `wake` is called for this word, at most `timeoutMs`, and not at all when it does not hold `value`. */
@@ -81,7 +79,6 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
       if (BigInt(address) !== target) throw new Error(`mremap failed with error ${koffi.errno()}`);
     },
     addressOf: (view) => koffi.address(view),
-    viewAt: (address, bytes) => koffi.view(address, bytes) as ArrayBuffer,
     reserve: (fd, offset, bytes) => fallocate(fd, offset, bytes) as number,
     wait(word, value, timeoutMs) {
       timeout[0] = BigInt(Math.floor(timeoutMs / 1000));
