@@ -8,7 +8,7 @@ export const MEASURED = {
   memoryBandwidth: 13e9,
   meetSeconds: 12e-6,
   frameSeconds: 60e-6,
-  frameBandwidth: 0.85e9,
+  frameBandwidth: 2.2e9,
   /** Parameters that one core updates in a second (AdamW). */
   adamWPerSecond: 110e6,
 } as const;
