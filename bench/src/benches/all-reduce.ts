@@ -1,13 +1,14 @@
 // All-reduce between the ranks of one machine against Gloo (through PyTorch) and Open MPI, from 1 KB to 512 MB.
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench, Case, Subject } from '../harness.js';
+import { torchPeers, torchSubjects } from '../peers.js';
 
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
 const SLIP_LAUNCH = fileURLToPath(new URL('../../../orchestrator/bin/slip-launch.js', import.meta.url));
-const peerFile = (name: string) => fileURLToPath(new URL(`../../peers/${name}`, import.meta.url));
+const MPI_SOURCE = fileURLToPath(new URL('../../peers/mpi_all_reduce.c', import.meta.url));
 
 /** Compiled when Open MPI is asked for. */
 const mpiProgram = path.join(os.tmpdir(), `slip-bench-mpi-all-reduce-${process.pid}`);
@@ -26,12 +27,10 @@ export const glooBench: Bench = {
   question: 'all-reduce between 2, 4 and 8 ranks of one machine, against Gloo in PyTorch',
   rounds: 3,
   measures,
-  cases: comparisons((ranks, bytes) => ({
-    command: PYTHON,
-    args: [peerFile('gloo_all_reduce.py'), ...[ranks, bytes, roundsOf(bytes)].map(String)],
-  })),
-  peerMissing: async () =>
-    missing([PYTHON, '-c', 'import torch'], 'torch; apt-get install python3-torch libopenblas0-pthread'),
+  cases: comparisons((ranks, bytes) =>
+    torchSubjects('gloo_all_reduce.py', [ranks, bytes, roundsOf(bytes)].map(String)),
+  ),
+  peers: torchPeers(),
 };
 
 export const mpiBench: Bench = {
@@ -40,20 +39,18 @@ export const mpiBench: Bench = {
   rounds: 3,
   measures,
   cases: comparisons((ranks, bytes) => ({
-    command: 'mpirun',
-    args: [
-      ...['--allow-run-as-root', '--oversubscribe', '-np', String(ranks)],
-      ...[mpiProgram, String(bytes), String(roundsOf(bytes))],
-    ],
+    'Open MPI': {
+      command: 'mpirun',
+      args: [
+        ...['--allow-run-as-root', '--oversubscribe', '-np', String(ranks)],
+        ...[mpiProgram, String(bytes), String(roundsOf(bytes))],
+      ],
+    },
   })),
-  peerMissing: async () =>
-    missing(
-      ['mpicc', '-O3', '-o', mpiProgram, peerFile('mpi_all_reduce.c')],
-      'mpicc; apt-get install openmpi-bin libopenmpi-dev gcc libc6-dev',
-    ),
+  peers: [{ name: 'Open MPI', probe: compileForMpi }],
 };
 
-function comparisons(peer: (ranks: number, bytes: number) => Subject): Case[] {
+function comparisons(peers: (ranks: number, bytes: number) => Record<string, Subject>): Case[] {
   return RANKS.flatMap((ranks) =>
     Object.entries(SIZES).map(([size, bytes]) => ({
       name: `${ranks} ranks, ${size}`,
@@ -64,16 +61,18 @@ function comparisons(peer: (ranks: number, bytes: number) => Subject): Case[] {
           ...['--sizes', size, '--iterations', String(roundsOf(bytes))],
         ],
       },
-      peer: peer(ranks, bytes),
+      peers: peers(ranks, bytes),
+      isLarge: bytes > 64 << 20 || (ranks !== 2 && bytes !== 64 << 20),
     })),
   );
 }
 
-function missing([command, ...args]: string[], what: string): string | undefined {
+async function compileForMpi(): Promise<{ version: string } | { missing: string }> {
   try {
-    execFileSync(command, args, { stdio: 'ignore' });
-    return undefined;
+    execFileSync('mpicc', ['-O3', '-o', mpiProgram, MPI_SOURCE], { stdio: 'ignore' });
+    process.once('exit', () => rmSync(mpiProgram, { force: true }));
+    return { version: execFileSync('mpirun', ['--version'], { encoding: 'utf8' }).split('\n')[0].replace(/.* /, '') };
   } catch {
-    return what;
+    return { missing: 'mpicc; apt-get install openmpi-bin libopenmpi-dev gcc libc6-dev' };
   }
 }

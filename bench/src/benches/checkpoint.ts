@@ -1,16 +1,14 @@
 // Checkpoints of SLIP_VITB16 with its optimizer against torch.save and torch.load, in memory and on disk.
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { resolveModel, stateLayout } from '@slip/model/architecture';
 import type { Bench } from '../harness.js';
+import { torchPeers, torchSubjects } from '../peers.js';
 
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
 const subject = fileURLToPath(new URL('../subjects/checkpoint.js', import.meta.url));
-const peer = fileURLToPath(new URL('../../peers/checkpoint.py', import.meta.url));
-/** Written when the peer is asked for. */
+/** Written before the first round. */
 const shapes = path.join(os.tmpdir(), `slip-bench-shapes-${process.pid}.json`);
 const PLACES = { 'tmpfs (/dev/shm)': '/dev/shm', disk: process.env.BENCH_DISK ?? os.tmpdir() };
 
@@ -27,17 +25,13 @@ export const checkpointBench: Bench = {
   cases: Object.entries(PLACES).map(([name, folder]) => ({
     name,
     ours: { command: process.execPath, args: [subject, folder] },
-    peer: { command: PYTHON, args: [peer, shapes, folder] },
+    peers: torchSubjects('checkpoint.py', [shapes, folder]),
   })),
-  async peerMissing() {
+  peers: torchPeers(),
+  async impossible() {
     const params = stateLayout(resolveModel('SLIP_VITB16', {})).entries.filter(({ kind }) => kind === 'param');
     writeFileSync(shapes, JSON.stringify(Object.fromEntries(params.map(({ name, shape }) => [name, shape]))));
-    process.once('exit', () => execFileSync('rm', ['-f', shapes]));
-    try {
-      execFileSync(PYTHON, ['-c', 'import torch'], { stdio: 'ignore' });
-      return undefined;
-    } catch {
-      return 'torch; apt-get install python3-torch libopenblas0-pthread';
-    }
+    process.once('exit', () => rmSync(shapes, { force: true }));
+    return undefined;
   },
 };

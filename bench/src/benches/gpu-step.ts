@@ -1,13 +1,10 @@
 // A full SLIP_VITB16 training step on a GPU against the same step in PyTorch on it: throughput and GPU memory.
-import { execFile } from 'node:child_process';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { type DeviceKind, findDeviceFacts, reportOnDevice } from '@slip/devices';
 import type { Bench } from '../harness.js';
+import { torchPeers, torchSubjects } from '../peers.js';
 
 const here = import.meta.dirname;
-const run = promisify(execFile);
-const PYTHON = process.env.BENCH_PYTHON ?? 'python3';
 /** Both in float32: neither rounds the factors of its products. */
 const SAME_PRECISION = { NVIDIA_TF32_OVERRIDE: '0' };
 
@@ -31,7 +28,7 @@ export const gpuStepBench: Bench = {
         args: [path.join(here, '../subjects/gpu-step.js'), '--device', device ?? 'cuda', ...ARGS],
         env: SAME_PRECISION,
       },
-      peer: { command: PYTHON, args: [path.join(here, '../../peers/gpu_step.py'), ...ARGS], env: SAME_PRECISION },
+      peers: torchSubjects('gpu_step.py', ARGS, SAME_PRECISION),
     },
   ],
   async impossible() {
@@ -39,13 +36,7 @@ export const gpuStepBench: Bench = {
     const [cuda, webgpu] = (['cuda', 'webgpu'] as const).map((kind) => reportOnDevice(kind, facts));
     return `there is no GPU here (cuda: ${cuda!.found}; webgpu: ${webgpu!.found}); on a machine with one: npm run bench -- gpu-step --write docs/results/DATE-gpu-step.md`;
   },
-  async peerMissing() {
-    const check = 'import torch, sys; sys.exit(0 if torch.cuda.is_available() else 1)';
-    return run(PYTHON, ['-c', check]).then(
-      () => undefined,
-      () => `${PYTHON} has no torch that sees the GPU; set BENCH_PYTHON`,
-    );
-  },
+  peers: torchPeers('assert torch.cuda.is_available()'),
 };
 
 /** SwiftShader and other adapters that compute on the CPU are no GPU. */

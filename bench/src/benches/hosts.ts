@@ -1,10 +1,9 @@
 // All-reduce between hosts, against Gloo: namespaces joined by veth, one rank on each, everything over tcp.
-import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import type { Bench, Case, Subject } from '../harness.js';
 import { hostsMissing, type Line } from '../hosts/host-network.js';
+import { torchPeers } from '../peers.js';
 
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
 const SUBJECT = path.join(import.meta.dirname, '../subjects/hosts.js');
 const SIZES = { '1K': 1024, '1M': 1 << 20, '64M': 64 << 20 };
 const ENCRYPTIONS = { 'not encrypted': 'off', CURVE: 'on' };
@@ -31,14 +30,8 @@ export const hostsBench: Bench = {
     comparison('2 hosts, 4M, ours through relays of 20 ms', { bytes: 4 << 20, line: 'relay', rounds: 6 }),
   ],
   impossible: async () => hostsMissing(),
-  peerMissing: async () => {
-    try {
-      execFileSync(PYTHON, ['-c', 'import torch'], { stdio: 'ignore' });
-      return undefined;
-    } catch {
-      return `${PYTHON} cannot import torch; apt-get install python3-torch libopenblas0-pthread`;
-    }
-  },
+  // The hosts start Debian's.
+  peers: torchPeers().slice(0, 1),
 };
 
 interface Settings {
@@ -58,5 +51,11 @@ function comparison(name: string, settings: Settings): Case {
       ...['--line', on, '--encryption', encryption],
     ],
   });
-  return { name, ours: subject('ours', line), peer: subject('gloo', line === 'relay' ? 'veth' : line) };
+  const isLarge = hosts > 2 || line !== 'veth';
+  return {
+    name,
+    ours: subject('ours', line),
+    peers: { PyTorch: subject('gloo', line === 'relay' ? 'veth' : line) },
+    isLarge,
+  };
 }

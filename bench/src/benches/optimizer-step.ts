@@ -1,11 +1,10 @@
 // The optimizer step between the ranks of one machine, from the ranks' gradients to everybody's parameters: sharded, against an
 // all-reduce and a whole AdamW on every rank, ours and PyTorch's.
-import { execFile } from 'node:child_process';
 import path from 'node:path';
 import type { Bench, Subject } from '../harness.js';
+import { ourselves, torchPeers, torchSubjects } from '../peers.js';
 
 const here = import.meta.dirname;
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
 
 const MODELS = ['SLIP_VITS16', 'SLIP_VITB16'];
 const RANKS = [2, 4];
@@ -17,8 +16,8 @@ export const optimizerStepBench: Bench = {
   question: 'reduce-scatter, AdamW on the own shard and all-gather, against all-reduce and a whole AdamW on every rank',
   rounds: 2,
   measures: [...measures, { key: 'adamWMs', unit: 'ms', higherIsBetter: false }],
-  cases: comparisons((model, ranks) => ours(model, ranks, 'replicated')),
-  peerMissing: async () => undefined,
+  cases: comparisons((model, ranks) => ({ replicated: ours(model, ranks, 'replicated') })),
+  peers: [ourselves('replicated')],
 };
 
 export const torchOptimizerStepBench: Bench = {
@@ -26,24 +25,17 @@ export const torchOptimizerStepBench: Bench = {
   question: 'the same, against all-reduce by Gloo and torch.optim.AdamW on every rank, in PyTorch',
   rounds: 2,
   measures,
-  cases: comparisons((model, ranks) => ({
-    command: PYTHON,
-    args: [path.join(here, '../../peers/optimizer_step.py'), model, String(ranks)],
-  })),
-  peerMissing: () =>
-    new Promise((resolve) => {
-      execFile(PYTHON, ['-c', 'import torch'], (error) => {
-        resolve(error === null ? undefined : `${PYTHON} cannot import torch; apt-get install python3-torch`);
-      });
-    }),
+  cases: comparisons((model, ranks) => torchSubjects('optimizer_step.py', [model, String(ranks)])),
+  peers: torchPeers(),
 };
 
-function comparisons(peer: (model: string, ranks: number) => Subject) {
+function comparisons(peers: (model: string, ranks: number) => Record<string, Subject>) {
   return MODELS.flatMap((model) =>
     RANKS.map((ranks) => ({
       name: `${model}, ${ranks} ranks`,
       ours: ours(model, ranks, 'sharded'),
-      peer: peer(model, ranks),
+      peers: peers(model, ranks),
+      isLarge: model === 'SLIP_VITB16' || ranks > 2,
     })),
   );
 }

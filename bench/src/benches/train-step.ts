@@ -1,10 +1,12 @@
-// A full SLIP_VITS16 training step (three views, text, losses, backward, AdamW) against the same step in PyTorch.
-import { execFile } from 'node:child_process';
+// A full training step (views, text, losses, backward, AdamW) against the same step in PyTorch.
 import path from 'node:path';
 import type { Bench, Case } from '../harness.js';
+import { threadsOfTorch, torchPeers, torchSubjects } from '../peers.js';
 
-const here = import.meta.dirname;
-const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
+const THREADS = 2;
+
+const SMALL = ['SLIP_VITS16', 'CLIP_VITS16', 'SIMCLR_VITS16'];
+const BASE = ['SLIP_VITB16', 'CLIP_VITB16', 'SIMCLR_VITB16'];
 
 export const trainStepBench: Bench = {
   name: 'train-step',
@@ -15,33 +17,28 @@ export const trainStepBench: Bench = {
     { key: 'peakMemoryGB', unit: 'GB', higherIsBetter: false },
   ],
   cases: [
-    comparison('SLIP_VITS16', 8),
-    comparison('SLIP_VITS16', 16),
-    comparison('SLIP_VITS16', 16, ['--grad-checkpointing']),
+    ...SMALL.map((model) => comparison(model, 8)),
+    ...SMALL.map((model) => large(comparison(model, 32))),
+    ...BASE.flatMap((model) => [8, 16].map((rows) => large(comparison(model, rows)))),
+    large(comparison('SLIP_VITS16', 16)),
+    large(comparison('SLIP_VITS16', 16, ['--grad-checkpointing'])),
   ],
-  peerMissing: () =>
-    new Promise((resolve) => {
-      execFile(PYTHON, ['-c', 'import torch'], (error) => {
-        resolve(
-          error === null
-            ? undefined
-            : `${PYTHON} cannot import torch; apt-get install python3-torch libopenblas0-pthread`,
-        );
-      });
-    }),
+  peers: torchPeers(),
 };
 
 /** @param options of ours alone */
 function comparison(model: string, batchSize: number, options: readonly string[] = []): Case {
-  const threads = '2';
-  const args = ['--model', model, '--batch-size', String(batchSize), '--threads', threads];
+  const args = ['--model', model, '--batch-size', String(batchSize), '--threads', String(THREADS)];
   return {
-    name: [`${model} batch ${batchSize}, ${threads} threads`, ...options].join(' '),
-    ours: { command: process.execPath, args: [path.join(here, '../subjects/train-step.js'), ...args, ...options] },
-    peer: {
-      command: PYTHON,
-      args: [path.join(here, '../../peers/train_step.py'), ...args],
-      env: { OMP_NUM_THREADS: threads, OPENBLAS_NUM_THREADS: threads },
+    name: [`${model} batch ${batchSize}, ${THREADS} threads`, ...options].join(' '),
+    ours: {
+      command: process.execPath,
+      args: [path.join(import.meta.dirname, '../subjects/train-step.js'), ...args, ...options],
     },
+    peers: torchSubjects('train_step.py', args, threadsOfTorch(THREADS)),
   };
+}
+
+function large(one: Case): Case {
+  return { ...one, isLarge: true };
 }

@@ -5,7 +5,7 @@ import { adamW, initialiseParameters, trainStep } from '@slip/model';
 import { resolveModel, stateLayout } from '@slip/model/architecture';
 
 const WARM_UP_STEPS = 1;
-const MEASURED_STEPS = 3;
+const MEASURED_STEPS = 2;
 
 const { values } = parseArgs({
   options: {
@@ -65,10 +65,10 @@ for (let i = 0; i < WARM_UP_STEPS + MEASURED_STEPS; i++) {
   stepMs.push(performance.now() - startedAt);
   losses.push(executor.output('loss')[0]);
 }
-const measured = stepMs.slice(WARM_UP_STEPS).sort((a, b) => a - b);
+const measured = stepMs.slice(WARM_UP_STEPS);
 console.log(
   JSON.stringify({
-    imagesPerSecond: (batchSize * 1000) / measured[Math.floor(measured.length / 2)],
+    imagesPerSecond: (batchSize * 1000 * measured.length) / measured.reduce((sum, ms) => sum + ms, 0),
     peakMemoryGB: process.resourceUsage().maxRSS / 1e6,
     firstLoss: losses[0],
     lastLoss: losses.at(-1),
