@@ -4,6 +4,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import {
   beginSave,
   commitSave,
@@ -23,6 +24,8 @@ import { resolveModel, stateLayout } from '@slip/model/architecture';
 const RANKS = 2;
 /** A run saves many times; the first save finds fresh memory for its copy. The peer saves as often. */
 const SAVES = 3;
+/** From the beginning of a save to the next update of the parameters, when the save has to let go of them: shorter than any step of this model. */
+const STEP_MS = 500;
 
 type Files = Record<'model' | 'optimizer', NamedTensor[]>;
 
@@ -81,7 +84,7 @@ interface Saved {
   readonly path: string;
   readonly bytes: number;
   readonly saveMs: number;
-  /** Making the copy, and the commit, for which training waits. */
+  /** What training waits for: until the save has begun, until it lets go of the parameters, and the commit. */
   readonly stallMs: number;
 }
 
@@ -104,7 +107,11 @@ async function save(
     metadata: fileMetadata(step),
   }));
   const writing = writer.write(temporary, share);
-  const copiedMs = performance.now() - startedAt;
+  const beganMs = performance.now() - startedAt;
+  await setTimeout(STEP_MS - beganMs);
+  const askedAt = performance.now();
+  await writer.release();
+  const releaseMs = performance.now() - askedAt;
   const written = (await group.allGatherObject<readonly WrittenShard[]>(await writing)).flat();
   const writtenAt = performance.now();
   let bytes = 0;
@@ -115,7 +122,7 @@ async function save(
     const saved = await commitSave(checkpoints, temporary, shards, { step, state: {}, keepLast: 1 });
     bytes = saved.bytes;
     saveMs = performance.now() - startedAt;
-    stallMs = copiedMs + performance.now() - writtenAt;
+    stallMs = beganMs + releaseMs + performance.now() - writtenAt;
     await saved.cleared;
   }
   const place = path.join(checkpoints, 'latest');

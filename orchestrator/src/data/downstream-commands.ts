@@ -45,7 +45,7 @@ interface PrepareFlags {
 }
 
 async function prepare({ name }: DownstreamSet, target: string, { source, copy, base }: PrepareFlags): Promise<void> {
-  const { BINARY_ARCHIVES, LIST_SOURCES, OFFICIAL_LISTS, ...work } = await import('@slip/data/prepare');
+  const { BINARY_ARCHIVES, FER_HOLDS, LIST_SOURCES, OFFICIAL_ARCHIVES, ...work } = await import('@slip/data/prepare');
   const archives = BINARY_ARCHIVES[name];
   if (archives !== undefined) {
     const { prepareBinaries } = await import('./prepare-binaries.js');
@@ -55,7 +55,7 @@ async function prepare({ name }: DownstreamSet, target: string, { source, copy, 
     say(`made ${path.join(target, archives.folder)}`);
     return;
   }
-  const holds = OFFICIAL_LISTS[name]?.holds ?? LIST_SOURCES[name];
+  const holds = name === 'fer2013' ? FER_HOLDS : (OFFICIAL_ARCHIVES[name]?.holds ?? LIST_SOURCES[name]);
   if (holds === undefined) {
     throw new SlipError(
       'config',
@@ -71,7 +71,13 @@ async function prepare({ name }: DownstreamSet, target: string, { source, copy, 
     say(`made ${target}: ${counts.join(', ')} pictures, by their paths`);
     return;
   }
-  const pictures = await work.classifiedByLists(name, source);
+  if (name === 'fer2013') {
+    const progress = openProgress('writing');
+    const count = await work.writeFer(source, target, progress.update).finally(progress.close);
+    say(`made ${target}: ${thousands(count)} pictures`);
+    return;
+  }
+  const pictures = await work.classifiedPictures(name, source);
   const progress = openProgress(copy ? 'copying' : 'linking');
   await work.sortPictures(pictures, target, copy ? 'copy' : 'link', progress.update).finally(progress.close);
   say(`made ${target}: ${thousands(pictures.length)} pictures${copy ? '' : `, as links into ${source}`}`);

@@ -2,16 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -19,9 +10,11 @@ import path from 'node:path';
 import test, { after, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { classList, locateInCatalog, openLabelled } from '@slip/data';
-import { BINARY_ARCHIVES, verifyLabelled } from '@slip/data/prepare';
+import { BINARY_ARCHIVES } from '@slip/data/prepare';
+import sharp from 'sharp';
 import { prepareBinaries } from './prepare-binaries.js';
-import { slipData } from './slip-data.js';
+import { OFFICIAL, put, write } from './testing/official-trees.js';
+import { run, sortOfficial } from './testing/prepare-runs.js';
 
 const golden = path.resolve(import.meta.dirname, '../../../test/golden/zeroshot/sets');
 const work = mkdtempSync(path.join(os.tmpdir(), 'slip-prepare-'));
@@ -91,125 +84,24 @@ test('archives are downloaded, continued where a connection broke, checked and u
   await assert.rejects(prepareBinaries(foreign), /mnist\/train-images-idx3-ubyte\.gz has the MD5/);
 });
 
-const png = path.join(golden, 'hateful_memes/dev/0/0.png');
-
-function put(...parts: string[]): void {
-  const file = path.join(...parts);
-  mkdirSync(path.dirname(file), { recursive: true });
-  cpSync(png, file);
-}
-
-function write(file: string, lines: readonly string[]): void {
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, `${lines.join('\n')}\n`);
-}
-
-/** Two pictures of each class, one for each split, in the form of the official archive. */
-const ARCHIVES: Readonly<Record<string, (source: string, folders: readonly string[]) => void>> = {
-  food101(source, folders) {
-    for (const name of folders) for (const i of [1, 2]) put(source, 'images', name, `${i}.jpg`);
-    write(
-      path.join(source, 'meta/train.txt'),
-      folders.map((name) => `${name}/1`),
-    );
-    write(
-      path.join(source, 'meta/test.txt'),
-      folders.map((name) => `${name}/2`),
-    );
-  },
-  dtd(source, folders) {
-    for (const name of folders) for (const i of [1, 2, 3]) put(source, 'images', name, `${name}_${i}.jpg`);
-    for (const [i, part] of ['train1', 'val1', 'test1'].entries())
-      write(
-        path.join(source, `labels/${part}.txt`),
-        folders.map((name) => `${name}/${name}_${i + 1}.jpg`),
-      );
-  },
-  aircraft(source, folders) {
-    const official = folders.map((name) => name.replace('F-16A-B', 'F-16A/B').replace('F-A-18', 'F/A-18'));
-    for (const [i, part] of ['trainval', 'test'].entries()) {
-      for (const k of folders.keys()) put(source, 'data/images', `${i}${k}.jpg`);
-      write(
-        path.join(source, `data/images_variant_${part}.txt`),
-        official.map((name, k) => `${i}${k} ${name}`),
-      );
-    }
-  },
-  pets(source, folders) {
-    for (const [i, part] of ['trainval', 'test'].entries()) {
-      for (const name of folders) put(source, 'images', `${name}_${i}.jpg`);
-      write(
-        path.join(source, `annotations/${part}.txt`),
-        folders.map((name) => `${name}_${i} 1 1 1`),
-      );
-    }
-  },
-  cub200(source, folders) {
-    const files = folders.flatMap((name) => [1, 2].map((i) => `${name}/${i}.jpg`));
-    for (const file of files) put(source, 'images', file);
-    write(
-      path.join(source, 'images.txt'),
-      files.map((file, i) => `${i + 1} ${file}`),
-    );
-    write(
-      path.join(source, 'train_test_split.txt'),
-      files.map((_, i) => `${i + 1} ${i % 2}`),
-    );
-  },
-  hateful_memes(source) {
-    for (const id of ['a', 'b', 'c', 'd']) put(source, 'img', `${id}.png`);
-    write(path.join(source, 'train.jsonl'), ['{"id":1,"img":"img/a.png","label":0}', '{"img":"img/b.png","label":1}']);
-    write(path.join(source, 'dev.jsonl'), [
-      '{"img":"img/c.png","label":1,"text":"x"}',
-      '{"img":"img/d.png","label":0}',
-    ]);
-  },
-};
-
-async function run(...flags: string[]): Promise<{ code: number; text: string }> {
-  let text = '';
-  const [out, err] = [process.stdout.write, process.stderr.write];
-  // What the test runner writes meanwhile has to arrive.
-  const collector = (stream: NodeJS.WriteStream, write: typeof out) => (piece: string | Uint8Array) => {
-    if (typeof piece === 'string') text += piece;
-    return write.call(stream, piece);
-  };
-  process.stdout.write = collector(process.stdout, out) as typeof out;
-  process.stderr.write = collector(process.stderr, err) as typeof err;
-  try {
-    return { code: await slipData(flags), text };
-  } finally {
-    process.stdout.write = out;
-    process.stderr.write = err;
-  }
-}
-
-test('pictures are sorted by the lists of their official archives, and the result is what zero-shot wants', async () => {
+test('pictures are sorted as their official archives say, and the result is what zero-shot wants', async () => {
   const root = path.join(work, 'sorted');
-  for (const [name, make] of Object.entries(ARCHIVES)) {
-    const folders = classList(name)!.map(({ folder }) => folder);
-    const source = path.join(work, 'official', name);
-    make(source, folders);
-    const { code, text } = await run('prepare', name, '--source', source, '--root', root);
-    assert.equal(code, 0, text);
-    assert.match(text, new RegExp(`check it with: slip-data verify ${name}`));
-    const [train, evaluated] = await verifyLabelled({
-      ...{ place: { catalog: '', root }, name, concurrency: 8 },
-      progress: () => undefined,
-    });
-    for (const split of [train, evaluated])
-      assert.deepEqual([split.seen, split.warning, split.bad], [folders.length, undefined, []], name);
-    assert.deepEqual(
-      [train.images, evaluated.images],
-      [(name === 'dtd' ? 2 : 1) * folders.length, folders.length],
-      name,
-    );
-  }
+  for (const [name, official] of Object.entries(OFFICIAL))
+    if (official.isLarge !== true) await sortOfficial(work, root, name);
   const link = path.join(root, 'hateful_memes/dev/1/c.png');
   assert.equal(
     path.resolve(path.dirname(link), readlinkSync(link)),
     path.join(work, 'official/hateful_memes/img/c.png'),
   );
+  const filesOf = (folder: string) => readdirSync(path.join(root, folder)).map((name) => Number(name.split('.')[0]));
+  assert.deepEqual(filesOf('gtsrb/test/00042'), [0], 'the table says the class');
+  const remainders = (name: string) =>
+    ['train', 'val'].flatMap((split) => filesOf(`kitti_distance/${split}/${name}`)).map((number) => number % 4);
+  for (const [k, name] of ['no_vehicle', 'below_8', 'below_20', 'above_20'].entries())
+    assert.deepEqual(remainders(name), Array(10).fill(k), name);
+  const sad = path.join(root, 'fer2013/train/sad', readdirSync(path.join(root, 'fer2013/train/sad'))[0]!);
+  const { data, info } = await sharp(sad).raw().toBuffer({ resolveWithObject: true });
+  assert.deepEqual([info.width, info.height, data[0], data.at(-1)], [48, 48, 40, 40], 'sad is 4 in the table');
   const verified = await run('verify', 'hateful_memes', '--root', root);
   assert.equal(verified.code, 0, verified.text);
   assert.match(verified.text, /train: 2 of 2 pictures can be read, 2 classes/);
@@ -276,15 +168,28 @@ test('folders that sort wrongly are renamed, and what cannot be done is told', a
   );
 
   const source = path.join(work, 'official/broken');
-  ARCHIVES.hateful_memes(source, []);
+  OFFICIAL.hateful_memes.make(source, []);
   const lists = path.join(source, 'dev.jsonl');
   const cases: [string[], () => void, number, RegExp][] = [
     [['prepare', 'petz'], () => undefined, 2, /petz is not a set that is known here; did you mean pets\?/],
+    [['prepare', 'cars'], () => undefined, 2, /has to be made by hand: docs\/downstream-sets.md has the steps/],
     [
-      ['prepare', 'kitti_distance'],
+      ['prepare', 'gtsrb', '--source', source],
+      () => write(path.join(source, 'GT-final_test.csv'), ['Filename;Class', '1;2']),
+      3,
+      /GT-final_test.csv has no column ClassId; it has Filename, Class/,
+    ],
+    [
+      ['prepare', 'fer2013', '--source', source],
+      () => write(path.join(source, 'fer2013.csv'), ['emotion,pixels,Usage', '7,1 2,Training']),
+      3,
+      /fer2013.csv: line 2 is not understood: emotion 7, 2 pixels, Usage Training; 0 to 6, 48 x 48 bytes/,
+    ],
+    [
+      ['prepare', 'kitti_distance', '--source', source],
       () => undefined,
-      2,
-      /has to be made by hand: docs\/downstream-sets.md has the steps/,
+      3,
+      /image_2.*it has to hold training\/image_2\//,
     ],
     [['prepare', 'pets'], () => undefined, 2, /--source is missing: a folder with images\/ and annotations\//],
     [

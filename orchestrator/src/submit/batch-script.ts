@@ -9,9 +9,15 @@ export interface ProgramPlace {
   readonly bin: string;
 }
 
+/** The event of a job that has come to its end, inside double quotes of the shell; after.ts writes it. */
+const COMPLETED = '\\"event\\":\\"completed\\",\\"jobId\\":$SLURM_JOB_ID,';
+
 export function renderBatchScript(plan: SubmitPlan, program: ProgramPlace): string {
   return [
     ...scriptHead(plan, program),
+    '# Some releases of Slurm, 24.11 among them, start a job once more that was preempted and has completed since.',
+    `if [ "\${SLURM_RESTART_COUNT:-0}" -gt 0 ] && grep -qs "${COMPLETED}" "$run/events.jsonl"; then exit 0; fi`,
+    '',
     "# Slurm's signals reach the steps too, and slip-launch saves when it gets one. This script only has to outlive them.",
     'interrupted=0',
     "trap 'interrupted=1' TERM USR2",

@@ -5,7 +5,7 @@ import type { FlagDefinition } from '@slip/config/flags';
 import type { Logger } from '@slip/core';
 import type { ProgramPlace } from './batch-script.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
-import { ownFlags, prepareTask, type SubmitTask } from './submit-tasks.js';
+import { DEFAULT_RUN_FOLDER, ownFlags, prepareTask } from './submit-tasks.js';
 
 const SITE_FOLDER = fileURLToPath(new URL('../../../slurm/sites', import.meta.url));
 
@@ -46,10 +46,13 @@ export async function makePlan(
     if (given[name] === undefined && site[name] === undefined)
       log.info(`--${name} ${value} is taken from SBATCH_${name.toUpperCase()}`);
   const flags = resolveSubmitFlags(name, pick(given, SUBMIT_FLAGS), { ...variables, ...site });
+  const jobDir = flags['job-dir'];
+  const hasJobDir = typeof jobDir === 'string' && jobDir !== '';
   const task = await prepareTask({
     task: name,
     flags: pick(given, ownFlags(name)),
     ...(typeof given.recipe === 'string' ? { recipe: given.recipe } : {}),
+    ...(hasJobDir ? { jobDir } : {}),
     launch: { numNodes: flags.nodes as number, nprocPerNode: flags.ngpus as number },
     cwd,
     program,
@@ -57,17 +60,13 @@ export async function makePlan(
   for (const notice of task.notices) log.info(notice);
   for (const warning of task.warnings) log.warn(warning);
   const launchFlags = PASSED_ON.flatMap((flag) => (given[flag] === undefined ? [] : [`--${flag}=${given[flag]}`]));
-  const runFolder = path.resolve(cwd, chooseRunFolder(flags['job-dir'], task));
+  // The launchers of the original: --job_dir is the run folder. Without it, that of flags or recipe, when they name one.
+  const runFolder = path.resolve(cwd, hasJobDir ? jobDir : (task.runFolder ?? DEFAULT_RUN_FOLDER));
   const { taskFlags } = task;
   return {
     task,
     plan: planSubmission({ flags, task: name, taskFlags, runFolder, workingFolder: cwd, launchFlags }),
   };
-}
-
-/** The launchers of the original: --job_dir is the run folder. Without it, that of flags or recipe, when they name one. */
-function chooseRunFolder(jobDir: unknown, { runFolder = 'runs/%j' }: SubmitTask): string {
-  return typeof jobDir === 'string' && jobDir !== '' ? jobDir : runFolder;
 }
 
 function pick(flags: Values, definitions: readonly FlagDefinition[]): Record<string, unknown> {

@@ -7,7 +7,7 @@ type Options = Partial<FlagDefinition>;
 const TASK_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   pretrain: {},
   linear: { nodes: 1, timeout: 1800, 'job-name': 'linear' },
-  'bench-comm': { timeout: 30, 'signal-lead': 60 },
+  'bench-comm': { timeout: 30, 'signal-lead': 60, 'job-name': 'bench-comm' },
 };
 
 /** The table with the defaults of a task. */

@@ -1,6 +1,8 @@
 // The pure parts of slip-submit: plans from flags and profiles, scripts against golden files, what follows an attempt.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +12,7 @@ import { CLI_FLAGS, LEGACY_FLAGS } from '../cli/common-flags.js';
 import { parseArguments } from '../cli/parse-arguments.js';
 import { TASKS } from '../cli/task-flags.js';
 import { LAUNCH_FLAGS } from '../launch/launch-flags.js';
+import { appendEvent } from '../launch/run-store.js';
 import { renderBatchScript } from './batch-script.js';
 import { diskProblem } from './checks.js';
 import { parseJobFacts } from './job-facts.js';
@@ -100,6 +103,28 @@ test('batch scripts are as in the golden files', async () => {
     assert.equal(script, readFileSync(file, 'utf8'), name);
   }
   assert.deepEqual(readdirSync(golden).sort(), Object.keys(SCRIPTS).sort());
+});
+
+test('a job that has completed ends at once when Slurm starts it again; no other does', async (context) => {
+  const run = mkdtempSync(path.join(os.tmpdir(), 'slip-script-'));
+  context.after(() => rmSync(run, { recursive: true, force: true }));
+  const script = renderBatchScript(await planOf(['--job-dir', run]), program);
+  const beginning = `${script.slice(0, script.indexOf('interrupted=0'))}echo goes on`;
+  const start = (jobId: string, restarts?: string) =>
+    spawnSync('bash', ['-c', beginning], {
+      env: {
+        PATH: process.env.PATH,
+        SLURM_JOB_ID: jobId,
+        ...(restarts === undefined ? {} : { SLURM_RESTART_COUNT: restarts }),
+      },
+      encoding: 'utf8',
+    });
+  assert.equal(start('12', '1').stdout, 'goes on\n', 'no events yet');
+  await appendEvent(run, { event: 'requeued', jobId: 12 });
+  assert.equal(start('12', '1').stdout, 'goes on\n');
+  await appendEvent(run, { event: 'completed', jobId: 12, restartCount: 1 });
+  assert.deepEqual([start('12', '2').stdout, start('12', '2').status], ['', 0]);
+  for (const other of [start('12'), start('1', '2'), start('13', '1')]) assert.equal(other.stdout, 'goes on\n');
 });
 
 test('REST gets the same job', async () => {

@@ -11,11 +11,16 @@ import { SUBMIT_FLAGS } from './submit-flags.js';
 
 type Values = Readonly<Record<string, unknown>>;
 
+/** Where neither --job_dir nor flags nor recipe name one. */
+export const DEFAULT_RUN_FOLDER = 'runs/%j';
+
 export interface TaskRequest {
   readonly task: string;
   /** Of the task, only those given. */
   readonly flags: Values;
   readonly recipe?: string;
+  /** --job_dir, which is --output-dir in the job. */
+  readonly jobDir?: string;
   readonly launch: { readonly numNodes: number; readonly nprocPerNode: number };
   readonly cwd: string;
   readonly program: ProgramPlace;
@@ -78,16 +83,19 @@ async function prepareTraining(
 
 /** slip-launch is asked with --dry-run: what it refuses would fail in the job. */
 async function prepareOther(request: TaskRequest): Promise<SubmitTask> {
-  const { task, flags, recipe, cwd } = request;
+  const { task, flags, recipe, jobDir, cwd } = request;
   const outputDir = flags['output-dir'];
+  const isNamed = typeof outputDir === 'string' && outputDir !== '';
+  const folder = path.resolve(cwd, jobDir ?? (isNamed ? outputDir : DEFAULT_RUN_FOLDER));
   const taskFlags = [
     ...(recipe === undefined ? [] : [`--recipe=${recipe}`]),
     ...TASK_FLAGS[task]!.flatMap((flag) => (flag.name === 'output-dir' ? [] : asWords(flag, flags[flag.name]))),
   ];
-  const plan = await dryRun(request, taskFlags);
+  const hasFolder = TASK_FLAGS[task]!.some(({ name }) => name === 'output-dir');
+  const plan = await dryRun(request, hasFolder ? [`--output-dir=${folder}`, ...taskFlags] : taskFlags);
   return {
     taskFlags,
-    ...(typeof outputDir === 'string' && outputDir !== '' ? { runFolder: path.resolve(cwd, outputDir) } : {}),
+    ...(isNamed ? { runFolder: path.resolve(cwd, outputDir) } : {}),
     files: filesOf(TASK_FLAGS[task]!, ({ name }) => flags[name]),
     checkpointBytes: 0,
     notices: [],

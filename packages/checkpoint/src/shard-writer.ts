@@ -1,6 +1,7 @@
-// Writes shards in a thread of their own, from a copy in memory: training goes on as soon as the copy is made.
+// Writes shards in a thread of their own, straight from the caller's memory, while the caller goes on; what is not written when it
+// wants to change that memory is copied first.
 import { Worker } from 'node:worker_threads';
-import { invariant } from '@slip/core';
+import { invariant, type MemoryPlace, threadMemory } from '@slip/core';
 import type { ManifestShard } from './manifest.js';
 import { bytesOf, type NamedTensor, type TensorDtype } from './named-tensor.js';
 
@@ -18,55 +19,87 @@ export interface WrittenShard extends ManifestShard {
   readonly file: string;
 }
 
-/** What the thread is told: tensors as places in the copy. */
+/** A tensor as the thread is told of it: where it lies, or a copy. */
+export interface SentTensor {
+  readonly name: string;
+  readonly dtype: TensorDtype;
+  readonly shape: readonly number[];
+  readonly memory: MemoryPlace | Uint8Array;
+}
+
 export interface WriteRequest {
+  /** Numbers the calls of `write`. */
+  readonly id: number;
   readonly folder: string;
-  readonly memory: SharedArrayBuffer;
   readonly files: readonly {
     readonly file: string;
     readonly name: string;
     readonly metadata: Readonly<Record<string, string>>;
-    readonly tensors: readonly {
-      readonly name: string;
-      readonly dtype: TensorDtype;
-      readonly shape: readonly number[];
-      readonly offset: number;
-      readonly elements: number;
-    }[];
+    readonly tensors: readonly SentTensor[];
   }[];
 }
 
-export type WriteReply =
-  | { readonly written: readonly WrittenShard[] }
-  | { readonly error: { readonly message: string; readonly code?: string } };
+export type ToWriter = WriteRequest | { readonly release: number };
 
-/** Places in the copy lie like the originals with respect to it: between others, V8 copies to shared memory byte by byte. */
-const ALIGNMENT = 8;
+export type FromWriter =
+  | { readonly written: readonly WrittenShard[] }
+  | { readonly error: { readonly message: string; readonly code?: string } }
+  | { readonly released: number };
+
+/** What is smaller is sent as a copy: it costs nothing, and the thread keeps a view of every place it has seen. */
+const SMALL_BYTES = 64 << 10;
+
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
 
 export class ShardWriter {
-  private memory = new SharedArrayBuffer(0);
   private thread: Worker | undefined;
-  private waiting: { resolve(written: readonly WrittenShard[]): void; reject(error: Error): void } | undefined;
+  private writing: Waiting<readonly WrittenShard[]> | undefined;
+  private releasing: { readonly done: Promise<void>; resolve(): void } | undefined;
+  private isReleased = true;
+  private id = 0;
 
   /**
-   * Copies the tensors before it returns, then writes and syncs the files. One call at a time; the copy's memory is used again.
-   * @returns resolves when the files are durable; rejects with the system's own error, also where the copy has no room
+   * Writes and syncs the files, one call at a time. The tensors must not change before this has settled or `release` has resolved.
+   * @returns resolves when the files are durable; rejects with the system's own error, also where a copy has no room
    */
   async write(folder: string, files: readonly ShardFile[]): Promise<readonly WrittenShard[]> {
-    invariant(this.waiting === undefined, 'one save at a time');
-    const request = this.copy(folder, files);
+    invariant(this.writing === undefined, 'one save at a time');
+    const sentFiles = files.map(({ tensors, ...file }) => ({ ...file, tensors: tensors.map(sent) }));
+    this.id += 1;
     this.thread ??= this.start();
     const { thread } = this;
     thread.ref();
+    this.isReleased = false;
     try {
       return await new Promise<readonly WrittenShard[]>((resolve, reject) => {
-        this.waiting = { resolve, reject };
-        thread.postMessage(request);
+        this.writing = { resolve, reject };
+        thread.postMessage({ id: this.id, folder, files: sentFiles } satisfies ToWriter);
       });
     } finally {
-      this.waiting = undefined;
+      this.writing = undefined;
+      this.letGo();
       thread.unref();
     }
+  }
+
+  /**
+   * Copies what is still to be written, without which the write under way fails.
+   * @returns resolves when its tensors may change; never rejects
+   */
+  async release(): Promise<void> {
+    if (this.isReleased) return;
+    if (this.releasing === undefined) {
+      let resolve = () => {};
+      const done = new Promise<void>((settle) => {
+        resolve = settle;
+      });
+      this.releasing = { done, resolve };
+      this.thread?.postMessage({ release: this.id } satisfies ToWriter);
+    }
+    await this.releasing.done;
   }
 
   /** Ends the thread, in the middle of a file if need be; a write under way rejects. */
@@ -76,35 +109,32 @@ export class ShardWriter {
 
   private start(): Worker {
     const thread = new Worker(new URL('./shard-writer-thread.js', import.meta.url), { name: 'checkpoint' });
-    thread.on('message', (reply: WriteReply) => {
-      if ('written' in reply) this.waiting?.resolve(reply.written);
-      else this.waiting?.reject(Object.assign(new Error(reply.error.message), { code: reply.error.code }));
-    });
-    thread.on('error', (error) => this.waiting?.reject(error));
+    thread.on('message', (reply: FromWriter) => this.take(reply));
+    thread.on('error', (error) => this.writing?.reject(error));
     thread.on('exit', (code) => {
       this.thread = undefined;
-      this.waiting?.reject(new Error(`the thread that writes checkpoints ended with code ${code}`));
+      this.writing?.reject(new Error(`the thread that writes checkpoints ended with code ${code}`));
     });
     return thread;
   }
 
-  private copy(folder: string, files: readonly ShardFile[]): WriteRequest {
-    let end = 0;
-    const placed = files.map(({ file, name, metadata, tensors }) => ({
-      ...{ file, name, metadata },
-      tensors: tensors.map(({ name: tensor, dtype, shape, data }) => {
-        const offset = end + (data.byteOffset % ALIGNMENT);
-        end = Math.ceil((offset + data.byteLength) / ALIGNMENT) * ALIGNMENT;
-        return { name: tensor, dtype, shape, offset, elements: data.length };
-      }),
-    }));
-    if (this.memory.byteLength < end) this.memory = new SharedArrayBuffer(end);
-    // A view for each tensor: one of more than 4 GiB is refused.
-    for (const [i, { tensors }] of files.entries()) {
-      for (const [k, { data }] of tensors.entries()) {
-        new Uint8Array(this.memory, placed[i].tensors[k].offset, data.byteLength).set(bytesOf(data));
-      }
-    }
-    return { folder, memory: this.memory, files: placed };
+  private take(reply: FromWriter): void {
+    if ('released' in reply) {
+      // Not that of a write which has ended in the meantime.
+      if (reply.released === this.id) this.letGo();
+    } else if ('written' in reply) this.writing?.resolve(reply.written);
+    else this.writing?.reject(Object.assign(new Error(reply.error.message), { code: reply.error.code }));
   }
+
+  private letGo(): void {
+    this.isReleased = true;
+    this.releasing?.resolve();
+    this.releasing = undefined;
+  }
+}
+
+function sent({ name, dtype, shape, data }: NamedTensor): SentTensor {
+  const bytes = bytesOf(data);
+  const place = bytes.length <= SMALL_BYTES ? undefined : threadMemory()?.placeOf(data);
+  return { name, dtype, shape, memory: place ?? bytes.slice() };
 }

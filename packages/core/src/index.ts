@@ -1,4 +1,4 @@
-// errors, logging, random streams, atomic and lock files, downloads, deadlines, zip directories: what every other package may lean on.
+// errors, logging, random streams, atomic and lock files, downloads, deadlines, zip directories, memory between threads: what every other package may lean on.
 export { AtomicFile, syncFolder, writeAtomically, writeFileAtomic } from './atomic-write.js';
 export { withDeadline } from './deadline.js';
 export { downloadFile, type FileDownloadOptions } from './download.js';
@@ -8,4 +8,5 @@ export { isLockHolderDead, tryLockFile } from './lock-file.js';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './logger.js';
 export { nearestName } from './nearest-name.js';
 export { RandomStream } from './random.js';
+export { type MemoryPlace, type ThreadMemory, threadMemory } from './thread-memory.js';
 export { locateData, readZipDirectory, type ZipArchive, type ZipEntry } from './zip-directory.js';

@@ -39,3 +39,16 @@ test('a fill with a limit draws again what is beyond it', () => {
   assert.deepEqual(target, drawn);
   assert.equal(filled.nextUint32(), single.nextUint32());
 });
+
+test('a permutation is the shuffle of single draws', () => {
+  for (const n of [0, 1, 2, 2048, 2049, 100_000]) {
+    const [single, drawn] = [new RandomStream('order', n), new RandomStream('order', n)];
+    const order = Uint32Array.from({ length: n }, (_, i) => i);
+    for (let i = n - 1; i > 0; i--) {
+      const j = single.integer(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    assert.deepEqual(drawn.permutation(n), order);
+    assert.equal(drawn.nextUint32(), single.nextUint32());
+  }
+});

@@ -21,7 +21,7 @@ export {
 export { averageWeights, diffWeights, type TensorDifference, type WeightsDifference } from './numbers.js';
 export { openContainer, openWeights, type TrainingFacts, type Weights } from './open-weights.js';
 export { cacheFolder, fetchPretrained, findPretrained, mirrorOf } from './pretrained.js';
-export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel } from './published.js';
+export { PUBLISHED_BASE, PUBLISHED_MODELS, type PublishedModel, publishedScores } from './published.js';
 export {
   countElements,
   type ElementType,

@@ -1,4 +1,5 @@
 // The 19 files that the paper's authors published: names, recipes and scores as their README states them.
+import path from 'node:path';
 
 export interface PublishedModel {
   /** As given to `--pretrained`; the file's name without its ending. */
@@ -54,3 +55,27 @@ export const PUBLISHED_MODELS: readonly PublishedModel[] = ROWS.map(([name, epoc
     url: `${PUBLISHED_BASE}${name}.pt`,
   };
 });
+
+/** Percent top-1 on ImageNet-1K, as far as the README has them. */
+export interface PublishedScores {
+  readonly name: string;
+  readonly zeroShot?: number | undefined;
+  readonly linear?: number;
+  readonly finetuned?: number;
+}
+
+/** In the README's text, without weights: trained on YFCC15M. */
+const RESNET: PublishedScores = { name: 'CLIP_RN50 on YFCC15M', zeroShot: 34.6 };
+
+/**
+ * What to compare a model with.
+ * @param file of weights, or a published name
+ * @param model registered name
+ * @returns the scores of these very weights, else of all published ones of the same model
+ */
+export function publishedScores(file: string, model: string | undefined): readonly PublishedScores[] {
+  const name = path.basename(file, '.pt');
+  const same = PUBLISHED_MODELS.filter((one) => one.name === name);
+  if (same.length > 0) return same;
+  return model === 'CLIP_RN50' ? [RESNET] : PUBLISHED_MODELS.filter((one) => one.model === model);
+}

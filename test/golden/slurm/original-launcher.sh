@@ -22,6 +22,9 @@ node=/usr/bin/node
 slip=/opt/slip/orchestrator/bin
 attempt="$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}"
 
+# Some releases of Slurm, 24.11 among them, start a job once more that was preempted and has completed since.
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && grep -qs "\"event\":\"completed\",\"jobId\":$SLURM_JOB_ID," "$run/events.jsonl"; then exit 0; fi
+
 # Slurm's signals reach the steps too, and slip-launch saves when it gets one. This script only has to outlive them.
 interrupted=0
 trap 'interrupted=1' TERM USR2

@@ -93,7 +93,7 @@ export interface ClassifyRun {
 }
 
 export async function run(
-  { folder }: ClassifyPlace,
+  { folder }: Pick<ClassifyPlace, 'folder'>,
   name: string,
   args: readonly string[],
   environment: NodeJS.ProcessEnv = {},

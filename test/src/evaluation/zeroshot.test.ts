@@ -1,11 +1,22 @@
-// The task zeroshot through the real launcher: the same figures on 1, 2 and 3 ranks, sets that are done are not done again, and
-// mistakes in one line.
+// The task zeroshot through the real launcher: the same figures on 1, 2 and 3 ranks, sets that are done are not done again, killed and
+// stopped it goes on, the original's files as they are, and mistakes in one line.
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { launch, root } from '../pretrain/launch-runs.js';
+import { killedAndStopped } from './interrupted.js';
 
 const golden = path.join(root, 'test/golden');
 const model = path.join(golden, 'zeroshot/clip-tiny.pt');
@@ -19,11 +30,12 @@ before(() => {
 after(() => rmSync(work, { recursive: true, force: true }));
 
 const HEADS = ['--vision-heads', '2', '--text-heads', '1'];
+const flags = (output: string, ...more: string[]) => [
+  ...['zeroshot', '--resume', model, ...HEADS, '--threads', '1', '--batch-size', '4'],
+  ...['--output-dir', path.join(work, output), ...more],
+];
 const evaluate = (ranks: number, output: string, ...more: string[]) =>
-  launch([
-    ...['--nproc', String(ranks), '--max-restarts', '0', 'zeroshot', '--resume', model, ...HEADS],
-    ...['--threads', '1', '--batch-size', '4', '--root', sets, '--output-dir', path.join(work, output), ...more],
-  ]);
+  launch(['--nproc', String(ranks), '--max-restarts', '0', ...flags(output, '--root', sets, ...more)]);
 
 interface Results {
   readonly sets: Record<string, { value: number; seconds: number; figures: object; key: string }>;
@@ -80,6 +92,40 @@ test('what is done is kept, a set that failed is named, and the next call goes o
   assert.match(output, /0-shot hateful_memes \* roc-auc/);
   const byName = (a: object, b: object) => JSON.stringify(a).localeCompare(JSON.stringify(b));
   assert.deepEqual(figures('continued').sort(byName), figures('ranks-1').sort(byName));
+});
+
+test('a worker is killed in the last set, then the evaluation is stopped there: it goes on with that set, to the same figures', async () => {
+  const command = flags('interrupted', '--root', sets);
+  const output = await killedAndStopped(
+    ['--nproc', '2', '--max-restarts', '1', ...command],
+    path.join(sets, 'hateful_memes/dev/0/2.png'),
+  );
+  assert.equal(output.match(/0-shot mnist \* accuracy/g)?.length, 1, output);
+  assert.equal(output.match(/0-shot mnist: done before/g)?.length, 1, output);
+  assert.deepEqual(Object.keys(results('interrupted').sets), ['cifar10', 'mnist']);
+  const last = await launch(['--nproc', '1', ...command]);
+  assert.equal(last.code, 0, last.output);
+  assert.match(last.output, /0-shot cifar10: done before/);
+  assert.deepEqual(figures('interrupted'), figures('ranks-1'));
+});
+
+test("the original's catalogue, labels and templates are taken as they are, with the same figures", async (t) => {
+  const original = path.join(root, '../shared/data');
+  if (!existsSync(original)) return t.skip(`the original's files are not at ${original}`);
+  // Its paths are relative to the catalogue, as ./data/cifar10.
+  const place = path.join(work, 'original');
+  mkdirSync(path.join(place, 'data'), { recursive: true });
+  symlinkSync(path.join(original, 'dataset_catalog.json'), path.join(place, 'dataset_catalog.json'));
+  for (const name of ['cifar10', 'mnist']) symlinkSync(path.join(sets, name), path.join(place, 'data', name));
+  const files = ['catalog', 'labels', 'templates'].flatMap((flag) => [
+    `--${flag}`,
+    flag === 'catalog' ? path.join(place, 'dataset_catalog.json') : path.join(original, `${flag}.json`),
+  ]);
+  const { code, output } = await launch(['--nproc', '1', ...flags('as-they-are', ...files)]);
+  assert.equal(code, 0, output);
+  assert.match(output, /24 of 26 sets are not there: food101, cifar100, /);
+  for (const name of ['cifar10', 'mnist'])
+    assert.deepEqual(results('as-they-are').sets[name].figures, results('ranks-1').sets[name].figures);
 });
 
 test('mistakes are told in one line', async () => {

@@ -47,6 +47,10 @@ test('without Slurm there is a dry run, and one line about what is missing', (co
   const bench = slipSubmit('bench-comm', '--nodes', '2', '--sizes', '1K:1M', '--dry-run');
   assert.equal(bench.status, 0, bench.stderr);
   assert.match(bench.stdout, /^# bench-comm: all-reduce, 11 sizes from 1024 to 1048576 bytes/m);
+  const source = ['--resume', 'slip_base_100ep', '--images', folder];
+  const embed = slipSubmit('embed', ...source, '--job_dir', 'runs/x', '--dry-run');
+  assert.equal(embed.status, 0, embed.stderr);
+  assert.match(embed.stdout, new RegExp(`^# embed in ${folder}/runs/x\n[^]*"outputDir": "${folder}/runs/x"`, 'm'));
   const wrong = slipSubmit('bench-comm', '--op', 'sum', '--dry-run');
   assert.deepEqual([wrong.status, /^slip-submit: \[config\] --op is "sum"; one of /.test(wrong.stderr)], [2, true]);
   assert.deepEqual(readdirSync(folder), [], 'nothing is left behind');

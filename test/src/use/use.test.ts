@@ -8,6 +8,7 @@ import test, { type TestContext } from 'node:test';
 import { writeSafetensors } from '@slip/checkpoint';
 import { readNpyMatrix } from '@slip/data';
 import { openWeights } from '@slip/weights';
+import { killedAndStopped } from '../evaluation/interrupted.js';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const golden = JSON.parse(readFileSync(path.join(root, 'test/golden/embed.json'), 'utf8'));
@@ -51,6 +52,22 @@ test('slip-launch embed on two workers leaves features and one line that can be 
   assert.match(refused.stderr, /is the run folder of another task \(a training\); choose another folder/);
 });
 
+test('embed: a worker is killed at a picture, then the task is stopped there; the same command ends with the same bits', async (context) => {
+  const folder = makeImages(context);
+  const images = path.join(folder, 'images');
+  const embed = (name: string) => ['embed', ...MODEL, '--images', images, '--batch-size', '1', '--output-dir', name];
+  const [whole, cut] = [path.join(folder, 'whole'), path.join(folder, 'cut')];
+  const undisturbed = run('orchestrator/bin/slip-launch.js', ...embed(whole));
+  assert.equal(undisturbed.status, 0, undisturbed.stderr);
+  const last = Object.keys(golden.pictures).sort().at(-1)!;
+  await killedAndStopped(['--max-restarts', '1', ...embed(cut)], path.join(images, last));
+  assert.ok(existsSync(path.join(cut, 'parts')) && !existsSync(path.join(cut, 'image_features.npy')));
+  const continued = run('orchestrator/bin/slip-launch.js', ...embed(cut));
+  assert.equal(continued.status, 0, continued.stderr);
+  for (const file of ['image_features.npy', 'images.txt'])
+    assert.deepEqual(readFileSync(path.join(cut, file)), readFileSync(path.join(whole, file)), file);
+});
+
 test('slip-launch predict prints labels for pictures, and names one that cannot be read', (context) => {
   const images = path.join(makeImages(context), 'images');
   const [good, bad] = [path.join(images, 'a.png'), path.join(images, 'bad.png')];
@@ -72,21 +89,19 @@ test('a SimCLR model is refused in one line, before anything is started', async 
   const own = opened.tensors.filter(({ name }) => /^(visual|image_mlp)\./.test(name));
   await writeSafetensors(simclr, own);
   await opened.close();
-  const image = path.join(folder, 'images/a.png');
-  const { status, stderr } = run(
-    'orchestrator/bin/slip-launch.js',
-    'predict',
-    image,
-    '--resume',
-    simclr,
-    '--labels',
-    'a, b',
-  );
-  assert.equal(status, 2);
-  assert.match(
-    stderr,
-    /\nslip-launch: \[config\] choosing among labels needs a model that knows texts, and .*simclr\.safetensors is a SimCLR model; use a CLIP or SLIP model\n$/,
-  );
+  const cases: [string[], string][] = [
+    [['predict', path.join(folder, 'images/a.png'), '--labels', 'a, b'], 'choosing among labels'],
+    [['zeroshot', '--root', folder], 'zero-shot classification'],
+  ];
+  for (const [args, what] of cases) {
+    const { status, stderr } = run('orchestrator/bin/slip-launch.js', ...args, '--resume', simclr);
+    assert.equal(status, 2, stderr);
+    const told = /\nslip-launch: \[config\] (.*)\n$/.exec(stderr)?.[1];
+    assert.equal(
+      told,
+      `${what} needs a model that knows texts, and ${simclr} is a SimCLR model; use a CLIP or SLIP model`,
+    );
+  }
 });
 
 test('the example of docs/library.md is a program that runs', (context) => {

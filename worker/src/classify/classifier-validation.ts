@@ -27,6 +27,8 @@ export interface ClassifierTask {
   readonly layout: StateLayout;
   readonly group: ProcessGroup;
   readonly threads: number;
+  /** Behind the figures. */
+  readonly note: string;
 }
 
 export function classifierValidation(task: ClassifierTask): Validation {
@@ -94,7 +96,7 @@ function crossEntropy(scores: Float32Array, label: number): number {
 }
 
 function summaryOf(
-  { task, dataset }: ClassifierTask,
+  { task, dataset, note }: ClassifierTask,
   state: TrainState,
   { acc1, acc5, meanRecall, loss, images }: Figures,
   { ema_acc1: averaged }: Record<string, number>,
@@ -103,6 +105,6 @@ function summaryOf(
   const ema = averaged === undefined ? '' : ` averaged weights Acc@1 ${averaged.toFixed(3)}`;
   return (
     `${task} ${dataset} * Acc@1 ${acc1.toFixed(3)} Acc@5 ${acc5.toFixed(3)} loss ${loss.toFixed(4)} ` +
-    `mean per-class recall ${meanRecall.toFixed(3)} best Acc@1 ${best.toFixed(3)} (${images} images, step ${state.step})${ema}`
+    `mean per-class recall ${meanRecall.toFixed(3)} best Acc@1 ${best.toFixed(3)} (${images} images, step ${state.step})${ema}${note}`
   );
 }

@@ -12,6 +12,7 @@ import type { TrainOutcome } from '../pretrain/trainer.js';
 import { classifierValidation } from './classifier-validation.js';
 import { feedFinetune } from './finetune-feed.js';
 import { type LabelledImages, openLabelledImages } from './labelled-images.js';
+import { publishedNote } from './published-note.js';
 import { loadTower, towerOf, withWeights } from './tower-weights.js';
 
 /** The whole life of a worker of fine-tuning. */
@@ -36,6 +37,7 @@ async function finetuneParts(config: FinetuneConfig, place: TaskPlace): Promise<
     initScale: config.initScale,
   });
   const view = validationView(config, classifier);
+  const note = await publishedNote('finetuned', config.pretrained, place.cacheFolder, images.validation);
   const { dataset, clipGrad, epochs, lr, minLr, warmupEpochs, warmupSteps, evaluate } = config;
   return {
     title: `fine-tuning of ${config.model} on ${dataset}: ${images.numClasses} classes, ${layout.parameterCount.toLocaleString('en')} parameters`,
@@ -45,7 +47,7 @@ async function finetuneParts(config: FinetuneConfig, place: TaskPlace): Promise<
     optimizer: ({ totalSteps }) => optimizerOf(config, totalSteps),
     ...(clipGrad === undefined ? {} : { clipGrad }),
     validation: classifierValidation({
-      ...{ task: 'finetune', dataset, images: images.validation, view, classifier, layout, group, threads },
+      ...{ task: 'finetune', dataset, images: images.validation, view, classifier, layout, group, threads, note },
     }),
     evaluate,
     loaderOptions: (plan, rank) => loaderOptions(config, images, view, classifier, plan, rank),

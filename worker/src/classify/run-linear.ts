@@ -17,6 +17,7 @@ import { listenForStop } from '../pretrain/stop-request.js';
 import type { TrainOutcome } from '../pretrain/trainer.js';
 import { classifierValidation } from './classifier-validation.js';
 import { type LabelledImages, openLabelledImages } from './labelled-images.js';
+import { publishedNote } from './published-note.js';
 import { writeRowWeights } from './row-weights.js';
 import { loadTower, towerOf, withWeights } from './tower-weights.js';
 
@@ -45,6 +46,7 @@ async function linearParts(config: LinearConfig, place: TaskPlace): Promise<Trai
   const classifier = plainClassifier(vision, images.numClasses);
   const layout = linearLayout(classifier);
   const view = linearView(vision);
+  const note = await publishedNote('linear', config.pretrained, cacheFolder, images.validation);
   const { dataset, momentum, wd, evaluate } = config;
   return {
     title: `linear probe of ${vision.depth} x ${vision.width} on ${dataset}: ${images.numClasses} classes, first lr ${initialLr(config)}`,
@@ -53,7 +55,7 @@ async function linearParts(config: LinearConfig, place: TaskPlace): Promise<Trai
     layout,
     optimizer: () => sgdOptimizer({ momentum, weightDecay: wd }),
     validation: classifierValidation({
-      ...{ task: 'linear', dataset, images: images.validation, view, classifier, layout, group, threads },
+      ...{ task: 'linear', dataset, images: images.validation, view, classifier, layout, group, threads, note },
     }),
     evaluate,
     loaderOptions: (plan, rank) => loaderOptions(config, images, view, vision.imageSize, plan, rank),

@@ -1,5 +1,5 @@
-// Saving while training goes on: the ranks copy their shares of the state between two steps and write them side by side; when all
-// are on disk, rank 0 commits. What is in a checkpoint is state-checkpoint.ts, how it is written @slip/checkpoint.
+// Saving while training goes on: the ranks write their shares of the state side by side, straight from its memory until the next update
+// of the parameters; when all are on disk, rank 0 commits. What is in a checkpoint is state-checkpoint.ts, how it is written @slip/checkpoint.
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import {
@@ -67,6 +67,8 @@ export class Checkpointer {
   private readonly cost = new SaveCost();
   private savedStep: number;
   private lastCostMs: number | undefined;
+  /** How long the step under way waited in `release`. */
+  private heldUpMs = 0;
   private lastBeganAt = performance.now();
   private underWay: UnderWay | undefined;
   /** What the last save replaces is gone. */
@@ -98,11 +100,24 @@ export class Checkpointer {
   }
 
   noteStep(stepMs: number): void {
-    this.cost.noteStep(stepMs, this.isUnderWay);
+    this.cost.noteStep(stepMs - this.heldUpMs, this.isUnderWay);
+    this.heldUpMs = 0;
   }
 
   /**
-   * Begins to save the current step, once: returns when its state is copied, or with `--checkpoint-mode sync` when it is safe. A
+   * To be awaited on every rank before parameters, moments or what else the optimizer keeps are changed on any: until then the save
+   * under way reads them where they lie.
+   */
+  async release(): Promise<void> {
+    if (!this.isWriting) return;
+    const startedAt = performance.now();
+    await this.writer.release();
+    this.heldUpMs = performance.now() - startedAt;
+    this.cost.noteStall(this.heldUpMs);
+  }
+
+  /**
+   * Begins to save the current step, once: returns at once, or with `--checkpoint-mode sync` when it is safe. A
    * save that is still under way is waited for. Collective.
    * @throws SlipError `checkpoint` as `finish` does
    */
@@ -112,7 +127,7 @@ export class Checkpointer {
     const startedAt = performance.now();
     this.lastBeganAt = startedAt;
     await gatherMoments(run.state, this.group);
-    const files = stateTensors(run.state);
+    const files = withOwnStatistics(stateTensors(run.state), run.state);
     const own = this.ownTensors(run);
     const bytes = bytesOf(Object.values(files).flat());
     const { step } = run.state;
@@ -271,6 +286,16 @@ export class Checkpointer {
 function chooseWriters(able: readonly number[], bytes: number, wanted: number): number[] {
   const count = countWriters(bytes, able.length, wanted);
   return Array.from({ length: count }, (_, i) => able[Math.floor((i * able.length) / count)]);
+}
+
+/** Running statistics change with the next forward pass, long before the parameters: they are copied. */
+function withOwnStatistics(
+  files: Readonly<Record<string, readonly NamedTensor[]>>,
+  { buffers }: TrainState,
+): Record<string, NamedTensor[]> {
+  const own = (tensor: NamedTensor): NamedTensor =>
+    tensor.data.buffer === buffers.buffer ? { ...tensor, data: tensor.data.slice() } : tensor;
+  return Object.fromEntries(Object.entries(files).map(([file, tensors]) => [file, tensors.map(own)]));
 }
 
 function bytesOf(tensors: readonly NamedTensor[]): number {

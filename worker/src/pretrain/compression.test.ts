@@ -23,7 +23,7 @@ const model = resolveModel('SLIP_VITS16', {
 });
 const [WORLD, ROWS, BATCHES, STEPS, LAST] = [2, 4, 3, 36, 6];
 const LR = 2e-3;
-const NO_SAVES = { isUnderWay: false, isWriting: false, isDue: false };
+const NO_SAVES = { isUnderWay: false, isWriting: false, isDue: false, release: async () => {} };
 
 /** A run's mean loss over its first and its last steps, and bytes that rank 0 sent in a step. */
 interface Run {

@@ -31,7 +31,15 @@ import { planBuckets } from './gradient-buckets.js';
 import { createGradientWire } from './gradient-wire.js';
 import { type Feed, type Lane, type LanePlan, laneCollectives, planLanes } from './lanes.js';
 import { freshLossScale } from './loss-scale.js';
-import { describeEstimate, describePeak, estimateWorkerMemory, explainOutOfMemory, memoryWarning } from './memory.js';
+import {
+  describeEstimate,
+  describePeak,
+  estimateWorkerMemory,
+  explainOutOfMemory,
+  memoryRefusal,
+  memoryWarning,
+  roomOf,
+} from './memory.js';
 import type { Optimizer } from './optimizer.js';
 import { tellReplaced } from './replaced-samples.js';
 import { stateInputs } from './state-inputs.js';
@@ -162,8 +170,10 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
       lanes.push({ executor, loader: loaders[lane], feed, microGrads, grads });
     }
     const gradientWire = await createGradientWire(config, state, group, log, from);
+    const compileMs = performance.now() - compiledAt;
+    await checkRoom(config, device, lanes, group, from !== undefined);
     const memory = estimateWorkerMemory(state, lanes);
-    if (group.rank === 0) announce(context, parts, plan, state, lanes, performance.now() - compiledAt, memory);
+    if (group.rank === 0) announce(context, parts, plan, state, lanes, compileMs, memory);
 
     const checkpointer = new Checkpointer({
       ...{ runFolder: config.outputDir, group, log },
@@ -187,6 +197,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
         get isDue() {
           return checkpointer.isDue({ config });
         },
+        release: () => checkpointer.release(),
       },
     };
     const outcome = await train({
@@ -393,6 +404,20 @@ function announce(
   log.info(describeEstimate(memory));
   const warning = memoryWarning(memory, config.nprocPerNode, config);
   if (warning !== undefined) log.warn(warning);
+}
+
+/** Collective: all ranks are refused for the same reason. @throws SlipError `memory` */
+async function checkRoom(
+  config: TrainingConfig,
+  device: Device,
+  lanes: readonly Lane[],
+  group: ProcessGroup,
+  isContinuing: boolean,
+): Promise<void> {
+  // What a step takes elsewhere is the device's memory, of which nothing is known here.
+  const rooms = await group.allGatherObject(roomOf(lanes));
+  const refusal = device.kind === 'cpu' ? memoryRefusal(rooms, config, isContinuing) : undefined;
+  if (refusal !== undefined) throw refusal;
 }
 
 async function finishRun(

@@ -30,7 +30,7 @@ const model = resolveModel('SLIP_VITS16', {
 });
 const BATCH = 4;
 
-const NO_SAVES = { isUnderWay: false, isWriting: false, isDue: false };
+const NO_SAVES = { isUnderWay: false, isWriting: false, isDue: false, release: async () => {} };
 
 test('update-freq 4 averages four micro-batches, advances batch norm by each, and updates once', async () => {
   const { config } = await resolvePretrainConfig({

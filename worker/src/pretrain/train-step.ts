@@ -64,6 +64,8 @@ export interface Saving {
   /** This rank's share. */
   readonly isWriting: boolean;
   readonly isDue: boolean;
+  /** Resolves when this rank's share is not read from the state any more; before that no rank may change what the optimizer keeps. */
+  release(): Promise<void>;
 }
 
 /** Applies one optimizer step to `parts.state`. @throws SlipError `non-finite` on all ranks, parameters untouched */
@@ -92,7 +94,9 @@ export async function runTrainStep(parts: TrainStepParts, lr: number): Promise<S
     state.batchesTracked = updateStatistics(parts, state.batchesTracked);
   }
   gradients.complete();
+  if (parts.saving.isWriting) await profiled(profile, 'checkpoint', 'release', () => parts.saving.release());
 
+  // No rank gets past this before all have let go of the state.
   const agreed = await profiled(profile, 'collectives', 'agree', () => agree(parts, sums));
   const { lossScale } = state;
   const scale = lossScale?.scale ?? 1;

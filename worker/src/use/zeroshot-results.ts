@@ -4,7 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import type { Metric } from '@slip/data';
-import { PUBLISHED_MODELS } from '@slip/weights';
+import { publishedScores } from '@slip/weights';
 import type { ClassificationFigures } from '../evaluation/classification-metrics.js';
 
 export interface SetResult {
@@ -126,15 +126,9 @@ function isText(column: number): boolean {
   return column === 0 || column === 2 || column === 6;
 }
 
-/** Of these very weights, or else of all published ones of the same model. */
+/** On ImageNet; SimCLR has none. */
 function publishedFigures({ path: file, model }: ZeroShotResults['weights']): { name: string; zeroShot: number }[] {
-  const withText = PUBLISHED_MODELS.flatMap(({ name, model: of, zeroShot }) =>
-    zeroShot === undefined ? [] : [{ name, of, zeroShot }],
+  return publishedScores(file, model).flatMap(({ name, zeroShot }) =>
+    zeroShot === undefined ? [] : [{ name, zeroShot }],
   );
-  const name = path.basename(file, '.pt');
-  const same = withText.filter((one) => one.name === name);
-  return (same.length > 0 ? same : withText.filter((one) => one.of === model)).map((one) => ({
-    name: one.name,
-    zeroShot: one.zeroShot,
-  }));
 }

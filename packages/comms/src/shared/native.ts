@@ -4,14 +4,10 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 
 export interface Native {
-  /** Maps the first `bytes` of the file behind `fd`, shared. @throws Error with the system's error number */
+  /** Maps the first `bytes` of the file behind `fd`, shared, for as long as the process lives. @throws Error with the system's error number */
   map(fd: number, bytes: number): ArrayBuffer;
   /** Maps memory of this process's own, zeros. @throws Error with the system's error number */
   mapPrivate(bytes: number): ArrayBuffer;
-  /** Where mapped memory lies in this process: the same for all its threads, and for as long as the process lives. */
-  addressOf(view: Float32Array): bigint;
-  /** Memory that another thread of this process has mapped. */
-  viewAt(address: bigint, bytes: number): ArrayBuffer;
   /** Reserves a part of the file, so that no later access can find the file system full. @returns 0 or the error number */
   reserve(fd: number, offset: number, bytes: number): number;
   /** Sleeps until `wake` is called for this word, at most `timeoutMs`, and not at all when it does not hold `value`. */
@@ -70,8 +66,6 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
       return mapped(address, bytes);
     },
     mapPrivate: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0), bytes),
-    addressOf: (view) => koffi.address(view),
-    viewAt: (address, bytes) => koffi.view(address, bytes) as ArrayBuffer,
     reserve: (fd, offset, bytes) => fallocate(fd, offset, bytes) as number,
     wait(word, value, timeoutMs) {
       timeout[0] = BigInt(Math.floor(timeoutMs / 1000));

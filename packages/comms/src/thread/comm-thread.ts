@@ -1,7 +1,7 @@
 // The communication thread of a rank: joins the real group and carries out what the main thread asks for, in the order in which it
 // asks. It goes on while the main thread computes. Nothing is decided here.
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Logger } from '@slip/core';
+import { type Logger, threadMemory } from '@slip/core';
 import type { ProcessGroup } from '../process-group.js';
 import { loadNative, type Native } from '../shared/native.js';
 import { connectZeroMqGroup } from '../zeromq/connect.js';
@@ -89,7 +89,7 @@ async function allocate(message: Extract<ToThread, { kind: 'allocate' }>): Promi
   const array = await group!.allocate(message.elements, message.memory);
   if ('missing' in native) return 'unseen';
   arenas.push(array);
-  return { address: native.addressOf(array), bytes: array.byteLength };
+  return threadMemory()?.placeOf(array) ?? 'unseen';
 }
 
 /** Mapped, since memory of JavaScript's own ends with its thread, and ONNX Runtime takes no SharedArrayBuffer. */

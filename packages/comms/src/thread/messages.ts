@@ -1,5 +1,5 @@
 // What a rank's main thread and its communication thread say to each other, and how arrays, errors and memory are put into it.
-import { SlipError } from '@slip/core';
+import { type MemoryPlace, SlipError } from '@slip/core';
 import type { FlightRecord, MemoryKind, Traffic } from '../process-group.js';
 import type { ZeroMqGroupOptions } from '../zeromq/connect.js';
 
@@ -24,7 +24,7 @@ export type Argument =
   | { readonly plain: unknown };
 
 /** Where memory lies in the address space of both threads, until the process ends; `unseen` where it cannot be made so. */
-export type Place = { readonly address: bigint; readonly bytes: number } | 'unseen';
+export type Place = MemoryPlace | 'unseen';
 
 export type ToThread =
   | { readonly kind: 'call'; readonly id: number; readonly method: Method; readonly args: readonly Argument[] }

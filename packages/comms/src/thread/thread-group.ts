@@ -1,9 +1,16 @@
 // A process group whose collectives run in a thread of their own, so that they go on while the main thread computes: the main
 // thread's side. It passes calls on and gives back results; the group itself is in `comm-thread.ts`.
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
+import {
+  invariant,
+  type Logger,
+  type MemoryPlace,
+  SlipError,
+  silentLogger,
+  threadMemory,
+  withDeadline,
+} from '@slip/core';
 import { type FlightRecord, type MemoryKind, noTraffic, type ProcessGroup, type Traffic } from '../process-group.js';
-import { loadNative } from '../shared/native.js';
 import type { WireType } from '../vector/kernels.js';
 import type { ZeroMqGroupOptions } from '../zeromq/connect.js';
 import {
@@ -11,7 +18,6 @@ import {
   type FromThread,
   fromPlainError,
   type Method,
-  type Place,
   type PlainError,
   type ThreadOptions,
   type ThreadStart,
@@ -99,7 +105,9 @@ class ThreadGroup implements ProcessGroup {
   async allocate(elements: number, kind: MemoryKind = 'own'): Promise<Float32Array> {
     const place = await this.pass(true, (id) => ({ kind: 'allocate', id, elements, memory: kind }));
     if (place === 'unseen') return new Float32Array(elements);
-    const array = new Float32Array(memoryAt(place as Exclude<Place, 'unseen'>), 0, elements);
+    const memory = threadMemory();
+    invariant(memory !== undefined, 'the other thread found it');
+    const array = new Float32Array(memory.viewAt(place as MemoryPlace), 0, elements);
     this.arenas.push(array);
     return array;
   }
@@ -264,10 +272,4 @@ class ThreadGroup implements ProcessGroup {
     if (arena < 0) return undefined;
     return { arena, offset: array.byteOffset / Float32Array.BYTES_PER_ELEMENT, length: array.length };
   }
-}
-
-function memoryAt(place: Exclude<Place, 'unseen'>): ArrayBuffer {
-  const native = loadNative();
-  if ('missing' in native) throw new SlipError('internal', `memory that cannot be seen: ${native.missing}`);
-  return native.viewAt(place.address, place.bytes);
 }

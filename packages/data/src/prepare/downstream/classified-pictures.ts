@@ -18,9 +18,7 @@ export async function sortPictures(
   kind: 'link' | 'copy',
   progress: (done: number, total: number) => void,
 ): Promise<void> {
-  await refuseExisting(target);
-  const building = `${target}.building-${process.pid}`;
-  try {
+  await buildFolder(target, async (building) => {
     const folders = new Set(pictures.map(({ split, folder }) => path.join(split, folder)));
     for (const folder of folders) await mkdir(path.join(building, folder), { recursive: true });
     for (const [i, { split, folder, source }] of pictures.entries()) {
@@ -35,6 +33,15 @@ export async function sortPictures(
       else await symlink(path.relative(path.join(target, split, folder), source), place);
       progress(i + 1, pictures.length);
     }
+  });
+}
+
+/** The set's folder as a whole, or not at all. @throws SlipError `data` when it is there already */
+export async function buildFolder(target: string, build: (building: string) => Promise<void>): Promise<void> {
+  await refuseExisting(target);
+  const building = `${target}.building-${process.pid}`;
+  try {
+    await build(building);
     await rm(target, { recursive: true, force: true });
     await rename(building, target);
   } catch (error) {

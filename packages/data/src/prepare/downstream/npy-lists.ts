@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SlipError, writeAtomically } from '@slip/core';
 import { encodeNpyHeader } from '../../datasets/npy-header.js';
 import { classList } from '../../downstream/class-list.js';
-import { linesOf } from './official-lists.js';
+import { linesOf } from './official-archive.js';
 
 export interface ListedSplit {
   readonly split: string;

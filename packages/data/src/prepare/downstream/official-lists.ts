@@ -1,29 +1,16 @@
 // How the official archives of sets say which picture belongs to which split and class: read from their own lists into folders of the
 // catalogue. Each is given the folder that its archive was unpacked into.
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError } from '@slip/core';
 import { classOfFolder } from '../../downstream/check-classes.js';
 import { classList } from '../../downstream/class-list.js';
 import type { ClassifiedPicture } from './classified-pictures.js';
-
-/** A picture as the archive calls it and its class. */
-interface Listed {
-  readonly split: string;
-  readonly name: string;
-  /** Path below the source. */
-  readonly file: string;
-}
-
-interface OfficialLists {
-  /** What has to be in the folder, for help and messages. */
-  readonly holds: string;
-  read(source: string): Promise<Listed[]>;
-}
+import { fromFiles, type Listed, linesOf, type OfficialArchive } from './official-archive.js';
+import { OFFICIAL_FOLDERS } from './official-folders.js';
 
 const SPLITS = { train: ['train', 'val'], test: ['test'] } as const;
 
-export const OFFICIAL_LISTS: Readonly<Record<string, OfficialLists>> = {
+const OFFICIAL_LISTS: Readonly<Record<string, OfficialArchive>> = {
   food101: {
     holds: 'images/ and meta/train.txt, meta/test.txt of food-101.tar.gz',
     read: (source) =>
@@ -72,17 +59,20 @@ export const OFFICIAL_LISTS: Readonly<Record<string, OfficialLists>> = {
   },
 };
 
+/** All archives whose pictures are files. */
+export const OFFICIAL_ARCHIVES: Readonly<Record<string, OfficialArchive>> = { ...OFFICIAL_LISTS, ...OFFICIAL_FOLDERS };
+
 /**
  * @param source folder of the unpacked archive
  * @throws SlipError `data` naming the list and line that cannot be understood
  */
-export async function classifiedByLists(set: string, source: string): Promise<ClassifiedPicture[]> {
-  const lists = OFFICIAL_LISTS[set];
+export async function classifiedPictures(set: string, source: string): Promise<ClassifiedPicture[]> {
+  const archive = OFFICIAL_ARCHIVES[set];
   const classes = classList(set)!;
   const classOf = classOfFolder(classes);
-  const listed = await lists.read(source).catch((error: NodeJS.ErrnoException) => {
+  const listed = await archive.read(source).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof SlipError || error.syscall === undefined) throw error;
-    throw new SlipError('data', `--source ${source}: ${error.message}; it has to hold ${lists.holds}`, {
+    throw new SlipError('data', `--source ${source}: ${error.message}; it has to hold ${archive.holds}`, {
       cause: error,
     });
   });
@@ -100,32 +90,9 @@ export async function classifiedByLists(set: string, source: string): Promise<Cl
   if (found.size < classes.length)
     throw new SlipError(
       'data',
-      `--source ${source}: its lists have ${found.size} of the ${classes.length} classes of ${set}`,
+      `--source ${source}: it has pictures of ${found.size} of the ${classes.length} classes of ${set}`,
     );
   return pictures;
-}
-
-async function fromFiles(
-  source: string,
-  splits: Readonly<Record<string, readonly string[]>>,
-  parse: (line: string) => Omit<Listed, 'split'>,
-): Promise<Listed[]> {
-  const all: Listed[] = [];
-  for (const [split, files] of Object.entries(splits)) {
-    for (const file of files) {
-      for (const [i, line] of (await linesOf(path.join(source, file))).entries()) {
-        try {
-          all.push({ split, ...parse(line) });
-        } catch (error) {
-          throw new SlipError(
-            'data',
-            `${path.join(source, file)}: line ${i + 1} is not understood: ${(error as Error).message}`,
-          );
-        }
-      }
-    }
-  }
-  return all;
 }
 
 /** Pictures are numbered in one file, the numbers assigned to splits in another. */
@@ -137,13 +104,4 @@ async function readCub(source: string): Promise<Listed[]> {
     const [number, file] = line.split(' ');
     return { split: training.get(number) === '1' ? 'train' : 'val', name: file.split('/')[0], file: `images/${file}` };
   });
-}
-
-/** Without empty ones and comments. */
-export async function linesOf(file: string): Promise<string[]> {
-  const text = await readFile(file, 'utf8');
-  return text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
 }
