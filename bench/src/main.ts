@@ -114,7 +114,7 @@ async function followBaseline(
   if (lines.length > 0) console.log(`\n${describeComparison(lines)}`);
   if (options['save-baseline'] === true) {
     const updated = updateBaseline(baseline, results, { date, machine: machine() });
-    await writeFileAtomic(BASELINE, `${JSON.stringify(updated, null, 1)}\n`);
+    await writeFileAtomic(BASELINE, `${JSON.stringify(updated, null, 2)}\n`);
     console.error(`written: ${BASELINE}`);
   }
   return lines.some(({ verdict }) => verdict === 'behind') ? 1 : 0;

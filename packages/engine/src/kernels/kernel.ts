@@ -22,6 +22,8 @@ export interface OnnxEmitter {
   ): string[];
   /** `alpha * A x B` over the last two of `rank` axes, either of them transposed. */
   product(a: string, b: string, options: ProductOptions): string;
+  /** Sum over the rows of `x`, read as [rows, width]: [width]. Float32. */
+  sumRows(x: string, size: readonly [number, number]): string;
   /** Along the last axis. */
   logSoftmax(x: string): string;
   /** A 1-D int64 constant (shapes, axes, splits). */

@@ -36,6 +36,10 @@ function reduction(name: string, operator: string, resultType: (operand: DType) 
       const value = castTo(emit, operand, outputs[0]!.dtype);
       // ONNX reads an empty list of axes as all of them.
       if (axes.length === 0) return [value];
+      const isRowSum = name === 'Sum' && operand.shape.length === 2 && axes.length === 1 && axes[0] === 0;
+      if (isRowSum && outputs[0]!.dtype === 'float32' && attrs.keepDims !== true) {
+        return [emit.sumRows(value, operand.shape as [number, number])];
+      }
       return [emit.op(operator, [value, emit.ints(axes)], { keepdims: attrs.keepDims ? 1 : 0 })];
     },
   });

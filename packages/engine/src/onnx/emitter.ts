@@ -69,6 +69,16 @@ export class Emitter implements OnnxEmitter {
     return this.op('Sub', [shifted, this.op('Log', [total])]);
   }
 
+  sumRows(x: string, [rows, width]: readonly [number, number]): string {
+    const matrix = this.op('Reshape', [x, this.ints([rows, width])]);
+    // On the CPU a product with ones is limited by memory alone; ReduceSum takes three times as long.
+    const sum =
+      this.#provider === 'cpu'
+        ? this.op('MatMul', [this.#ones(rows), matrix])
+        : this.op('ReduceSum', [matrix, this.ints([0])], { keepdims: 1 });
+    return this.op('Reshape', [sum, this.ints([width])]);
+  }
+
   ints(values: readonly number[]): string {
     const array = BigInt64Array.from(values, BigInt);
     return this.#constant(new Uint8Array(array.buffer), [values.length], ONNX_TYPES.int64);
@@ -117,6 +127,16 @@ export class Emitter implements OnnxEmitter {
       nodes: inOrderOfExecution([...nodes.reverse(), ...finalCopies]),
       constants: this.#constants.filter(({ name }) => needed.has(name)),
     };
+  }
+
+  /** [1, count]; one constant for each count, however large. */
+  #ones(count: number): string {
+    const key = `ones ${count}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known[0]!;
+    const name = this.constant(new Float32Array(count).fill(1), [1, count], 'float32');
+    this.#known.set(key, [name]);
+    return name;
   }
 
   #constant(rawData: Uint8Array, dims: readonly number[], dataType: number): string {

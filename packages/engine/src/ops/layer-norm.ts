@@ -45,7 +45,6 @@ const backward = defineKernel<{ eps: number }>({
     const [dy, x, gamma, , inverseDeviation] = names(inputs);
     const shape = inputs[1]!.shape;
     const width = shape[shape.length - 1]!;
-    const rows = emit.ints(shape.slice(0, -1).map((_, axis) => axis));
     // Normalising again in one fused pass costs less than keeping or recomputing it from the statistics.
     const one = emit.constant(new Float32Array(width).fill(1), [width], 'float32');
     const zero = emit.constant(new Float32Array(width), [width], 'float32');
@@ -61,7 +60,7 @@ const backward = defineKernel<{ eps: number }>({
     const centered = emit.op('Sub', [emit.op('Mul', [dy!, gamma!]), shift]);
     const dx = emit.op('Mul', [emit.op('Sub', [centered, emit.op('Mul', [normalized, slope])]), inverseDeviation!]);
     const sumRows = (value: string) =>
-      shape.length === 1 ? value : emit.op('ReduceSum', [value, rows], { keepdims: 0 });
+      shape.length === 1 ? value : emit.sumRows(value, [sizeOf(shape) / width, width]);
     return [dx, sumRows(product), sumRows(dy!)];
   },
 });
