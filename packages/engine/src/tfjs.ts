@@ -1,6 +1,6 @@
 // The one place where TensorFlow.js is loaded, when something of it is first used; not a wrapper around it.
 //
-// A step that is in the graph cache needs nothing of it, and loading it is a third of a worker's start. The whole package is loaded,
+// A step that is in the graph cache needs nothing of it, and loading it is about a quarter of a worker's start. The whole package is loaded,
 // because `@tensorflow/tfjs-core` alone registers no gradients under Node, and by `require`: as an ES module it is read a second time
 // to find the names it exports.
 import { createRequire } from 'node:module';

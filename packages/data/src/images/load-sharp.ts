@@ -1,4 +1,4 @@
-// sharp, loaded when a picture is met that needs it: most are JPEG, which does not, and its library takes a tenth of a worker's start.
+// sharp, loaded when a picture is met that needs it: most are JPEG, which does not, and its library takes a few percent of a worker's start.
 import type sharp from 'sharp';
 
 export async function loadSharp(): Promise<typeof sharp> {
