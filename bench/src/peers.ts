@@ -12,9 +12,9 @@ export interface Peer {
 }
 
 /** Debian 12's, unless another is named. */
-export const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
+export const PYTHON = process.env.BENCH_PYTHON || '/usr/bin/python3';
 /** A Python with the newest PyTorch for CPUs that can be had. */
-const NEWEST_PYTHON = process.env.BENCH_NEWEST_PYTHON;
+const NEWEST_PYTHON = process.env.BENCH_NEWEST_PYTHON || undefined;
 
 const TORCHES = [
   {
