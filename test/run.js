@@ -14,12 +14,9 @@ const folders = [
   'test',
   ...readdirSync(path.join(root, 'packages')).map((p) => `packages/${p}`),
 ];
-/** Files of the layers on top start whole runs and take longest: they come first, so that no long one is left for one core at the end. */
-const isLong = (file) => /^(test|orchestrator)\//.test(path.relative(root, file));
 const files = folders
   .flatMap((folder) => listFiles(path.join(root, folder, 'dist')))
-  .filter((file) => file.endsWith(ending) && parts.every((part) => file.includes(part)))
-  .sort((a, b) => Number(isLong(b)) - Number(isLong(a)) || a.localeCompare(b));
+  .filter((file) => file.endsWith(ending) && parts.every((part) => file.includes(part)));
 if (files.length === 0) {
   console.error(`no ${ending} file matches ${parts.join(' ') || 'anything'}; run \`npm run build\` first`);
   process.exit(1);

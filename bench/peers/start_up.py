@@ -45,8 +45,10 @@ else:
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out.json")
         script = [os.path.abspath(__file__), "--rank-script", "--out", out]
+        # Redirected, since PyTorch 1.13's default for both fails on Python 3.11.
+        redirected = ["--redirects", "1", "--tee", "1"]
         subprocess.run(
-            [*torchrun, "--nproc_per_node", "2", "--standalone", *script],
+            [*torchrun, "--nproc_per_node", "2", "--standalone", *redirected, *script],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
