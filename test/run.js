@@ -21,8 +21,12 @@ if (files.length === 0) {
   console.error(`no ${ending} file matches ${parts.join(' ') || 'anything'}; run \`npm run build\` first`);
   process.exit(1);
 }
+const runner = ['--enable-source-maps', '--test'];
 // Three on two cores: whole runs wait for time-outs, for Slurm and for each other about a quarter of their time.
-const child = spawn(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=3', ...files], {
+runner.push('--test-concurrency=3');
+// A file that hangs is a failure with a name; the longest takes two minutes. Kill series and soaks have no such bound.
+if (ending === '.test.js') runner.push(`--test-timeout=${8 * 60_000}`);
+const child = spawn(process.execPath, [...runner, ...files], {
   stdio: 'inherit',
   cwd: root,
   // Of this project alone, and kept: what a test starts twice is traced once.

@@ -22,7 +22,11 @@ export async function startRelay(host: string, port: number, target: string): Pr
     socket.on('close', () => sockets.delete(socket)).on('error', () => undefined);
   };
   const resetAll = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
+    // A reset while the end is on its way leaves libuv with a request that never completes, and Node spins in it at its exit.
+    for (const socket of sockets) {
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   };
   const server = net.createServer((incoming) => {
     const outgoing = net.connect(port, target);
