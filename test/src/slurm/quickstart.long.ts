@@ -7,9 +7,12 @@ import { finalWeights, root } from '../pretrain/launch-runs.js';
 import { skipWithoutSlurm, startCluster } from './cluster.js';
 import { eventsOf, jobOutput, submitJob } from './submit-runs.js';
 
-const STEPS = 12;
+/** The whole of it takes about five minutes on two quiet cores. */
+const PATIENCE_S = 2400;
 
-test('slip-submit --recipe quickstart trains on 2 nodes x 2 workers', { skip: skipWithoutSlurm() }, async (context) => {
+test('slip-submit --recipe quickstart trains to its end on 2 nodes x 2 workers', {
+  skip: skipWithoutSlurm(),
+}, async (context) => {
   const cluster = await startCluster(context, '--nodes', '2', '--gpus', '2', '--cpus', '4');
   // slip-submit is started in this folder, and the recipe looks for its data beneath it.
   const cwd = path.dirname(cluster.folder);
@@ -20,23 +23,14 @@ test('slip-submit --recipe quickstart trains on 2 nodes x 2 workers', { skip: sk
   for (const via of ['sbatch', 'rest']) {
     const startedAt = performance.now();
     const args = ['--site', 'test-cluster', '--nodes', '2', '--gpus-per-node', '2', '--recipe', 'quickstart'];
-    const job = await submitJob(cluster, [
-      ...args,
-      '--via',
-      via,
-      '--job-dir',
-      `${cwd}/${via}`,
-      '--max-steps',
-      `${STEPS}`,
-    ]);
+    const job = await submitJob(cluster, [...args, '--via', via, '--job-dir', `${cwd}/${via}`]);
     const seconds = () => ((performance.now() - startedAt) / 1000).toFixed(1);
     context.diagnostic(`${via}: ${seconds()} s to the id of the job`);
-    await cluster.untilState(job.jobId, ['COMPLETED', 'FAILED'], 300);
-    context.diagnostic(`${via}: ${seconds()} s to the end of ${STEPS} steps`);
+    await cluster.untilState(job.jobId, ['COMPLETED', 'FAILED'], PATIENCE_S);
     assert.equal(await cluster.jobField(job.jobId, 'JobState'), 'COMPLETED', jobOutput(job));
     assert.equal(eventsOf(job.runFolder).at(-1)?.event, 'completed');
     const found = finalWeights(job.runFolder);
-    assert.equal(found.step, STEPS);
+    context.diagnostic(`${via}: ${seconds()} s to the end of ${found.step} steps`);
     weights.push(found);
   }
   assert.deepEqual(weights[1], weights[0]);
