@@ -8,6 +8,10 @@ const THREADS = 2;
 const SMALL = ['SLIP_VITS16', 'CLIP_VITS16', 'SIMCLR_VITS16'];
 const BASE = ['SLIP_VITB16', 'CLIP_VITB16', 'SIMCLR_VITB16'];
 
+const WITH_TEXTS = SMALL.slice(0, 2);
+/** The longest of a batch of COCO's captions has about so many tokens; the peer looks at all 77, as the original does. */
+const CAPTIONS = ['--captions', '32'];
+
 export const trainStepBench: Bench = {
   name: 'train-step',
   question: 'full training step of a model, images per second and peak memory, against PyTorch on the same cores',
@@ -18,8 +22,10 @@ export const trainStepBench: Bench = {
   ],
   cases: [
     ...SMALL.map((model) => comparison(model, 8)),
+    ...WITH_TEXTS.map((model) => comparison(model, 8, CAPTIONS)),
     ...SMALL.map((model) => large(comparison(model, 32))),
     ...BASE.flatMap((model) => [8, 16].map((rows) => large(comparison(model, rows)))),
+    ...BASE.slice(0, 2).map((model) => large(comparison(model, 8, CAPTIONS))),
     large(comparison('SLIP_VITS16', 16)),
     large(comparison('SLIP_VITS16', 16, ['--grad-checkpointing'])),
   ],

@@ -13,6 +13,7 @@ export { conv2d } from './ops/convolution.js';
 export { type Labels, softmaxCrossEntropy, topOneAccuracy } from './ops/cross-entropy.js';
 export { withGradient, withoutGradient } from './ops/custom-gradient.js';
 export { embedding } from './ops/embedding.js';
+export { firstRows } from './ops/first-rows.js';
 export { gelu, quickGelu } from './ops/gelu.js';
 export { l2Normalize } from './ops/l2-normalize.js';
 export { layerNorm } from './ops/layer-norm.js';
@@ -22,6 +23,14 @@ export type { Completion, Milestones } from './passes/milestones.js';
 export type { Recomputation } from './passes/recompute.js';
 export type { Segment } from './passes/segment.js';
 export { type GraphCache, type GraphCacheOptions, openGraphCache } from './plan/graph-cache.js';
-export type { StepArray, StepBindings, StepDefinition, StepExecutor, StepStats, TensorSpec } from './step.js';
+export type {
+  StepArray,
+  StepBindings,
+  StepDefinition,
+  StepExecutor,
+  StepLengths,
+  StepStats,
+  TensorSpec,
+} from './step.js';
 export { tf } from './tfjs.js';
 export type { Graph, GraphNode, HalfType, Value } from './trace/graph.js';

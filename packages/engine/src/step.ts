@@ -21,6 +21,15 @@ export interface StepDefinition {
    * package. Without it the step is traced every time, whatever a cache holds.
    */
   readonly identity?: () => string;
+  /** Where what lies behind a place in some input changes no result: the lengths to which that input may be cut. */
+  readonly lengths?: StepLengths;
+}
+
+export interface StepLengths {
+  /** Ascending; the last is that of the step itself. */
+  readonly allowed: readonly number[];
+  /** The same step with shorter inputs and equal outputs. */
+  at(length: number): StepDefinition;
 }
 
 export type StepArray = Float32Array | Int32Array;
@@ -47,6 +56,13 @@ export interface StepExecutor {
   input(name: string): StepArray;
   /** The bound memory of an output, overwritten by each run. @throws SlipError `internal` for an unknown name */
   output(name: string): StepArray;
+  /**
+   * Where lengths were asked for and the step has some, ascending: those of the next run are set before it, and inputs that are cut are
+   * read from the beginning of their memory, without gaps.
+   */
+  readonly lengths?: readonly number[];
+  /** @param length one of `lengths`; it stays so for later runs */
+  setLength?(length: number): void;
   /** @param onMilestone called with the index of each group of outputs as soon as all of it is final, where groups were asked for */
   run(onMilestone?: (group: number) => void): Promise<void>;
   /** Ends the recording of kernels where it was asked for and is possible, and writes what was recorded. */

@@ -4,7 +4,7 @@ import type { ModelConfig } from './models.js';
 import { parametersOf } from './parameters.js';
 import { stateLayout } from './state-layout.js';
 import { stepIdentity } from './step-identity.js';
-import { textFeatures } from './towers/text-transformer.js';
+import { textFeatures, textLengths } from './towers/text-transformer.js';
 import { imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 import { parameterInputs } from './train-step.js';
 
@@ -31,8 +31,14 @@ export function imageFeatureStep(model: ModelConfig, { batchSize }: { batchSize:
   };
 }
 
-/** `encode_text`: inputs `param/<name>` and `tokens` [B, L]; output `features` [B, embedDim]. Not for SIMCLR. */
-export function textFeatureStep(model: ModelConfig, { batchSize }: { batchSize: number }): StepDefinition {
+/**
+ * `encode_text`: inputs `param/<name>` and `tokens` [B, L], which may be cut behind the last end of a text; output `features`
+ * [B, embedDim]. Not for SIMCLR.
+ */
+export function textFeatureStep(
+  model: ModelConfig,
+  { batchSize, textLength }: { batchSize: number; textLength?: number },
+): StepDefinition {
   const text = model.text!;
   return {
     name: `encode texts ${model.name}`,
@@ -41,11 +47,15 @@ export function textFeatureStep(model: ModelConfig, { batchSize }: { batchSize: 
       ...inputsOf(model, (name) =>
         /^(positional_embedding|text_projection|transformer\.|token_embedding|ln_final)/.test(name),
       ),
-      { name: 'tokens', shape: [batchSize, text.contextLength], dtype: 'int32' },
+      { name: 'tokens', shape: [batchSize, textLength ?? text.contextLength], dtype: 'int32' },
     ],
     fn(inputs) {
       const params = parametersOf(inputs, 'param/');
       return { features: tf.matMul(textFeatures(inputs.tokens, params, text), params.get('text_projection')) };
+    },
+    lengths: {
+      allowed: textLengths(text),
+      at: (length) => textFeatureStep(model, { batchSize, textLength: length }),
     },
   };
 }

@@ -7,7 +7,7 @@ import { type Parameters, parametersOf } from './parameters.js';
 import { stateLayout } from './state-layout.js';
 import { stepIdentity } from './step-identity.js';
 import { sslHead } from './towers/ssl-head.js';
-import { textFeatures } from './towers/text-transformer.js';
+import { textFeatures, textLengths } from './towers/text-transformer.js';
 import { hasBatchStatistics, imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 
 export interface TrainStepOptions extends RowPlacement {
@@ -17,6 +17,8 @@ export interface TrainStepOptions extends RowPlacement {
   readonly sslTemp: number;
   /** Gradients are multiplied by the input `loss_scale`, a scalar. */
   readonly scaledLoss?: boolean;
+  /** Tokens of a caption that are looked at; all of the context without it. */
+  readonly textLength?: number;
 }
 
 type Tensors = Record<string, tf.Tensor>;
@@ -26,7 +28,7 @@ const LOSS_SCALE: TensorSpec = { name: 'loss_scale', shape: [], dtype: 'float32'
 
 /**
  * Inputs: `param/<name>` for each parameter, and the views of the family: `image`, `aug1`, `aug2` [B, 3, S, S] and `tokens`
- * [B, L] int32.
+ * [B, L] int32, which may be cut behind the last end of a text.
  *
  * Outputs: `grad/<name>` for each parameter, of this rank's loss plus what other ranks' losses owe to its rows, so that the
  * mean over ranks is the gradient of the global loss; `loss`, `clip_loss`, `clip_acc`, `ssl_loss`, `ssl_acc` as the family
@@ -35,12 +37,13 @@ const LOSS_SCALE: TensorSpec = { name: 'loss_scale', shape: [], dtype: 'float32'
  */
 export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDefinition {
   const names = parameterNames(model);
+  const { textLength = model.text?.contextLength ?? 0 } = options;
   return {
     name: `train ${model.name}`,
     identity: stepIdentity(model, options),
     inputs: [
       ...parameterInputs(model),
-      ...viewInputs(model, options.rows[options.rank]),
+      ...viewInputs(model, options.rows[options.rank], textLength),
       ...(options.scaledLoss === true ? [LOSS_SCALE] : []),
     ],
     fn(inputs) {
@@ -54,6 +57,14 @@ export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDe
       for (const name of names) outputs[`grad/${name}`] = gradients[name];
       return outputs;
     },
+    ...(model.text === undefined || options.textLength !== undefined
+      ? {}
+      : {
+          lengths: {
+            allowed: textLengths(model.text),
+            at: (length: number) => trainStep(model, { ...options, textLength: length }),
+          },
+        }),
   };
 }
 
@@ -68,14 +79,14 @@ function parameterNames(model: ModelConfig): string[] {
   return parameterInputs(model).map(({ name }) => name.slice('param/'.length));
 }
 
-function viewInputs({ family, vision, text }: ModelConfig, batchSize: number): TensorSpec[] {
+function viewInputs({ family, vision, text }: ModelConfig, batchSize: number, textLength: number): TensorSpec[] {
   const image = (name: string): TensorSpec => ({
     name,
     shape: [batchSize, 3, vision.imageSize, vision.imageSize],
     dtype: 'float32',
   });
   const tokens: TensorSpec[] =
-    text === undefined ? [] : [{ name: 'tokens', shape: [batchSize, text.contextLength], dtype: 'int32' }];
+    text === undefined ? [] : [{ name: 'tokens', shape: [batchSize, textLength], dtype: 'int32' }];
   return [
     ...(family === 'SIMCLR' ? [] : [image('image')]),
     ...tokens,

@@ -12,7 +12,7 @@ const program = path.join(root, 'orchestrator/bin/slip-launch.js');
 /** Sizes that make a step take milliseconds. */
 export const TINY_MODEL = [
   ...['--image-size', '16', '--patch-size', '8', '--vision-width', '32', '--vision-depth', '2', '--vision-heads', '2'],
-  ...['--text-width', '16', '--text-depth', '2', '--text-heads', '2', '--context-length', '8', '--embed-dim', '16'],
+  ...['--text-width', '16', '--text-depth', '2', '--text-heads', '2', '--context-length', '12', '--embed-dim', '16'],
   ...['--ssl-mlp-dim', '32', '--ssl-emb-dim', '16', '--workers', '0', '--threads', '1', '--val-dataset', 'none'],
 ];
 
@@ -21,7 +21,7 @@ export interface TinySet {
   readonly metadata: string;
 }
 
-/** `count` coloured pictures with one caption each, in COCO's layout. */
+/** `count` coloured pictures with one caption each, in COCO's layout; a third of the captions make their batch a longer one. */
 export async function makeTinySet(folder: string, count: number): Promise<TinySet> {
   const images = path.join(folder, 'train2017');
   mkdirSync(images, { recursive: true });
@@ -37,7 +37,8 @@ export async function makeTinySet(folder: string, count: number): Promise<TinySe
     await sharp(Buffer.from(svg))
       .jpeg()
       .toFile(path.join(images, `${String(id).padStart(12, '0')}.jpg`));
-    annotations.push({ id, image_id: id, caption: `a ${colour} box number ${id}` });
+    const place = id % 3 === 0 ? ' on a table' : '';
+    annotations.push({ id, image_id: id, caption: `a ${colour} box number ${id}${place}` });
   }
   const metadata = path.join(folder, 'captions.json');
   writeFileSync(metadata, JSON.stringify({ annotations }));

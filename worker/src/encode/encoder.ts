@@ -2,6 +2,7 @@
 import { createOnnxExecutor, type Device, type GraphCache, type StepDefinition, type StepExecutor } from '@slip/engine';
 import { imageFeatureStep, textFeatureStep } from '@slip/model';
 import type { ModelConfig } from '@slip/model/architecture';
+import { feedTexts } from './feed-texts.js';
 
 export interface Encoder {
   /** Rows of the input, at most `batchSize` of them. */
@@ -46,7 +47,7 @@ async function createEncoder(
     if (tensor !== undefined) inputs[name] = tensors(tensor);
   }
   const executor: StepExecutor = await createOnnxExecutor(step, {
-    ...{ rank: 0, worldSize: 1, threads, inputs },
+    ...{ rank: 0, worldSize: 1, threads, inputs, anyLength: true },
     ...(graphCache === undefined ? {} : { graphCache }),
   });
   return {
@@ -54,7 +55,8 @@ async function createEncoder(
     async encode(data, rows) {
       const target = executor.input(input);
       target.fill(0);
-      target.set(data);
+      if (data instanceof Int32Array) feedTexts(executor, data);
+      else target.set(data);
       await executor.run();
       const features = executor.output('features') as Float32Array;
       const own = features.slice(0, (features.length / batchSize) * rows);

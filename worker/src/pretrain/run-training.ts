@@ -333,7 +333,7 @@ function compileTrainStep(
 ): Promise<StepExecutor> {
   const { device = CPU } = state;
   const place = {
-    ...{ rank, worldSize: rows.length, rows, threads, collectives },
+    ...{ rank, worldSize: rows.length, rows, threads, collectives, anyLength: true },
     recomputation: config.gradCheckpointing ? ('blocks' as const) : ('cheap' as const),
     ...halfOf(config),
     ...(profile === undefined
@@ -395,10 +395,11 @@ function announce(
       `x update-freq ${config.updateFreq} = ${plan.globalBatch}; ${plan.stepsPerEpoch} steps per epoch, ${plan.totalSteps} in all`,
   );
   const [{ executor }] = lanes;
+  const anyLength = executor.lengths === undefined ? '' : ', for captions of any length';
   const each = lanes.length === 1 ? '' : `, for each of ${lanes.length} lanes`;
   log.info(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s${executor.stats.fromCache ? ', its graph from the cache' : ''}: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
-      `${executor.stats.collectives} collectives${each}; starting at step ${state.step}`,
+      `${executor.stats.collectives} collectives${each}${anyLength}; starting at step ${state.step}`,
   );
   log.info(describePrecision(config));
   log.info(describeEstimate(memory));

@@ -37,6 +37,16 @@ const COMPOSITIONS: readonly Composition[] = [
       return [tf.mul(dy!, tf.add(normalDistribution(x!), tf.mul(x!, density)))];
     },
   },
+  { name: 'SlipFirstRows', compute: ({ x }, { count }) => [tf.slice(x!, [0, 0], [count as number, -1])] },
+  {
+    name: 'SlipPadRows',
+    compute: ({ dy }, { numRows }) => [
+      tf.pad(dy!, [
+        [0, (numRows as number) - dy!.shape[0]!],
+        [0, 0],
+      ]),
+    ],
+  },
   { name: 'SlipQuickGelu', compute: ({ x }) => [tf.mul(x!, tf.sigmoid(tf.mul(x!, QUICK_SLOPE)))] },
   {
     name: 'SlipQuickGeluGrad',

@@ -1,11 +1,13 @@
 // Compiles a traced step with ONNX Runtime and runs it in memory bound once; no tfjs at run time.
 import { invariant, SlipError } from '@slip/core';
 import type { StepCollectives, Topology } from '../collectives.js';
+import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { KERNELS } from '../kernels/table.js';
 import { MODEL_SESSION_CONFIG } from '../onnx/lower.js';
 import type { Completion, MilestonePlan, Milestones } from '../passes/milestones.js';
 import { planOf } from '../plan/cached-plan.js';
+import { type FlexiblePlan, flexiblePlan, type VaryingValue } from '../plan/flexible-plan.js';
 import type { GraphCache } from '../plan/graph-cache.js';
 import type { PlannedMemory, PlannedSegment, PlannedValue, PlannedWork, StepPlan } from '../plan/step-plan.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
@@ -27,6 +29,8 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
   readonly milestones?: (completion: Completion) => Milestones;
   /** Where compiled graphs are kept from one start to the next. */
   readonly graphCache?: GraphCache;
+  /** Makes the executor one for all lengths of the step. With the CPU only. */
+  readonly anyLength?: boolean;
   /** Of ONNX Runtime: the CPU, or one that copies what is in host memory for every run. Default `cpu`. */
   readonly provider?: 'cpu' | 'cuda';
   /** With `cuda`: the number among the visible GPUs, default 0. */
@@ -45,7 +49,9 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
   const begun = performance.now();
-  const { plan, fromCache } = await planOf(step, options, options.graphCache);
+  const { plan: longest, fromCache } = await planOf(step, options, options.graphCache);
+  const flexible = options.anyLength === true ? await planLengths(step, longest, options) : undefined;
+  const plan = flexible?.plan ?? longest;
   const traceMs = performance.now() - begun;
   const { collectives } = options;
   if (plan.numCollectives > 0 && collectives === undefined) {
@@ -56,39 +62,62 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   }
   const inputs = bindMemory('input', step.inputs, options.inputs);
   const outputs = bindMemory('output', plan.outputs, options.outputs);
-  const memory = new StepMemory(plan, inputs, outputs);
+  const memory = StepMemory.of(plan, inputs, outputs);
   const start = performance.now();
-  const compiled: CompiledSegment[] = [];
-  for (const each of plan.segments) compiled.push(await compile(each, memory, options));
+  const sessions: (ort.InferenceSession | undefined)[] = [];
+  for (const each of plan.segments) sessions.push(await compile(each, options));
+  const fullLength = step.lengths?.allowed.at(-1) ?? 0;
+  const names = plan.segments.map((segment) => ({
+    name: segment.name,
+    inputs: segment.inputs.map(({ name }) => name),
+    outputs: segment.outputs.map(({ name }) => name),
+  }));
+  const bound = new Map([[fullLength, bind(longest, names, memory, flexible?.valuesOf(longest))]]);
+  const bindLength = async (length: number): Promise<readonly BoundSegment[]> => {
+    const shorter = await planOf(step.lengths!.at(length), options, options.graphCache);
+    const segments = bind(shorter.plan, names, memory.forLength(shorter.plan), flexible!.valuesOf(shorter.plan));
+    bound.set(length, segments);
+    return segments;
+  };
+  let length = fullLength;
   const sessionMs = performance.now() - start;
   // Not the plan itself: its models would stay in memory for as long as the executor.
   const { cuts } = plan;
-  const names = plan.segments.map(({ name }) => name);
-
   let isProfiling = options.profilePrefix !== undefined;
   const endProfile = () => {
-    if (isProfiling) for (const { session } of compiled) session?.endProfiling();
+    if (isProfiling) for (const session of sessions) session?.endProfiling();
     isProfiling = false;
   };
 
   return {
     input: (name) => boundArray('input', inputs, name),
     output: (name) => boundArray('output', outputs, name),
+    ...(flexible === undefined
+      ? {}
+      : {
+          lengths: step.lengths!.allowed,
+          setLength: (next: number) => {
+            invariant(step.lengths!.allowed.includes(next), `${next} is a length of the step`);
+            length = next;
+          },
+        }),
     run: async (onMilestone) => {
-      if (compiled.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
-      for (const [i, { session, feeds, fetches, after }] of compiled.entries()) {
-        for (const group of groupsAt(cuts, compiled.length, i)) onMilestone?.(group);
+      if (sessions.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
+      const segments = bound.get(length) ?? (await bindLength(length));
+      for (const [i, { feeds, fetches, after }] of segments.entries()) {
+        for (const group of groupsAt(cuts, segments.length, i)) onMilestone?.(group);
+        const session = sessions[i];
         const startMs = performance.now();
         await session?.run(feeds, fetches);
-        if (session !== undefined) options.onSegment?.(names[i]!, startMs, performance.now());
+        if (session !== undefined) options.onSegment?.(names[i]!.name, startMs, performance.now());
         for (const work of after) await work(collectives);
       }
-      for (const group of groupsAt(cuts, compiled.length, compiled.length)) onMilestone?.(group);
+      for (const group of groupsAt(cuts, segments.length, segments.length)) onMilestone?.(group);
     },
     endProfile,
     close: async () => {
       endProfile();
-      for (const { session } of compiled.splice(0)) await session?.release();
+      for (const session of sessions.splice(0)) await session?.release();
     },
     stats: {
       nodes: plan.segments.reduce((sum, { numNodes }) => sum + numNodes, 0),
@@ -111,23 +140,33 @@ export function groupsAt({ cuts, pieces }: MilestonePlan, segments: number, done
 
 type Work = (collectives: StepCollectives | undefined) => Promise<void> | void;
 
-interface CompiledSegment {
-  /** Absent where a segment has no nodes: only host or wire work. */
-  readonly session?: ort.InferenceSession;
+/** What a segment reads and writes at one length. */
+interface BoundSegment {
   readonly feeds: Record<string, ort.Tensor>;
   readonly fetches: Record<string, ort.Tensor>;
   readonly after: readonly Work[];
 }
 
-async function compile(
-  { name, model, ...segment }: PlannedSegment,
-  memory: StepMemory,
+/** @returns undefined where the step has one length, or lengths whose graphs differ */
+async function planLengths(
+  step: StepDefinition,
+  longest: StepPlan,
   options: OnnxExecutorOptions,
-): Promise<CompiledSegment> {
-  const after = segment.after.map((work) => bindWork(work, memory));
-  if (model === undefined) return { feeds: {}, fetches: {}, after };
+): Promise<FlexiblePlan | undefined> {
+  const { lengths } = step;
+  if (lengths === undefined || lengths.allowed.length < 2 || (options.provider ?? 'cpu') !== 'cpu') return undefined;
+  const shortest = await planOf(lengths.at(lengths.allowed[0]!), options, options.graphCache);
+  return flexiblePlan(longest, shortest.plan);
+}
+
+/** @returns undefined where a segment has no nodes: only host or wire work */
+async function compile(
+  { name, model }: PlannedSegment,
+  options: OnnxExecutorOptions,
+): Promise<ort.InferenceSession | undefined> {
+  if (model === undefined) return undefined;
   const provider = options.provider ?? 'cpu';
-  const session = await ort.InferenceSession.create(model, {
+  return ort.InferenceSession.create(model, {
     executionProviders: provider === 'cuda' ? [{ name: 'cuda', deviceId: options.gpuIndex ?? 0 }] : [provider],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
@@ -140,9 +179,40 @@ async function compile(
       ? {}
       : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-${name}` }),
   });
-  const bind = (values: readonly PlannedValue[]) =>
-    Object.fromEntries(values.map((value) => [value.name, memory.tensor(value)]));
-  return { session, feeds: bind(segment.inputs), fetches: bind(segment.outputs), after };
+}
+
+/** Of a segment, in its model: plans of other lengths may have other names. */
+interface SegmentNames {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** @param varying what the models need of the length, for each segment */
+function bind(
+  plan: StepPlan,
+  names: readonly SegmentNames[],
+  memory: StepMemory,
+  varying?: readonly VaryingValue[][],
+): BoundSegment[] {
+  const tensors = (values: readonly PlannedValue[], called: readonly string[]) =>
+    Object.fromEntries(values.map((value, i) => [called[i]!, memory.tensor(value)]));
+  return plan.segments.map(({ inputs, outputs, after }, i) => ({
+    feeds: { ...tensors(inputs, names[i]!.inputs), ...varyingTensors(varying?.[i] ?? []) },
+    fetches: tensors(outputs, names[i]!.outputs),
+    after: after.map((work) => bindWork(work, memory)),
+  }));
+}
+
+function varyingTensors(values: readonly VaryingValue[]): Record<string, ort.Tensor> {
+  return Object.fromEntries(
+    values.map(({ name, dims, dataType, rawData }) => {
+      const { buffer } = Uint8Array.from(rawData);
+      if (dataType === ONNX_TYPES.int64) return [name, new ort.Tensor('int64', new BigInt64Array(buffer), dims)];
+      if (dataType === ONNX_TYPES.int32) return [name, new ort.Tensor('int32', new Int32Array(buffer), dims)];
+      invariant(dataType === ONNX_TYPES.float32, 'constants that vary are numbers');
+      return [name, new ort.Tensor('float32', new Float32Array(buffer), dims)];
+    }),
+  );
 }
 
 function bindWork({ kernel: name, ...work }: PlannedWork, memory: StepMemory): Work {
@@ -173,31 +243,48 @@ function runCollective(
 
 /** The memory of every value that is not internal to one segment. */
 class StepMemory {
-  crossingBytes = 0;
+  readonly crossingBytes: number;
   readonly #arrays: readonly TypedArray[];
 
-  constructor({ memory }: StepPlan, inputs: ReadonlyMap<string, TypedArray>, outputs: ReadonlyMap<string, TypedArray>) {
+  static of({ memory }: StepPlan, inputs: ReadonlyMap<string, TypedArray>, outputs: ReadonlyMap<string, TypedArray>) {
     const bound = { input: inputs, output: outputs };
-    this.#arrays = memory.map((place) => ('name' in place ? bound[place.kind].get(place.name)! : this.#make(place)));
+    const arrays = memory.map((place) => ('name' in place ? bound[place.kind].get(place.name)! : arrayFor(place)));
+    const crossing = arrays.filter((_, i) => memory[i]!.kind === 'crossing');
+    return new StepMemory(
+      arrays,
+      crossing.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    );
   }
 
-  array({ memory }: PlannedValue): TypedArray {
-    return this.#arrays[memory]!;
+  private constructor(arrays: readonly TypedArray[], crossingBytes: number) {
+    this.#arrays = arrays;
+    this.crossingBytes = crossingBytes;
+  }
+
+  /** The same memory for a plan with the same places, none of them longer, and constants of its own. */
+  forLength({ memory }: StepPlan): StepMemory {
+    const arrays = memory.map((place, i) =>
+      place.kind === 'constant' || place.kind === 'fill' ? arrayFor(place) : this.#arrays[i]!,
+    );
+    return new StepMemory(arrays, this.crossingBytes);
+  }
+
+  array({ memory, shape }: PlannedValue): TypedArray {
+    const array = this.#arrays[memory]!;
+    const size = sizeOf(shape);
+    invariant(array.length >= size, 'memory has room for its value');
+    return array.length === size ? array : array.subarray(0, size);
   }
 
   tensor(value: PlannedValue): ort.Tensor {
     const array = this.array(value);
-    invariant(array.length === sizeOf(value.shape), 'memory has the size of its value');
     const dims = [...value.shape];
     if (array instanceof Float32Array) return new ort.Tensor('float32', array, dims);
     return array instanceof Int32Array ? new ort.Tensor('int32', array, dims) : new ort.Tensor('bool', array, dims);
   }
+}
 
-  #make(place: Exclude<PlannedMemory, { name: string }>): TypedArray {
-    if (place.kind === 'constant') return place.values;
-    if (place.kind === 'fill') return filled(place.type, place.fill);
-    const array = allocate(place.type);
-    this.crossingBytes += array.byteLength;
-    return array;
-  }
+function arrayFor(place: Exclude<PlannedMemory, { name: string }>): TypedArray {
+  if (place.kind === 'constant') return place.values;
+  return place.kind === 'fill' ? filled(place.type, place.fill) : allocate(place.type);
 }

@@ -5,6 +5,7 @@ import { BOUNDARY_KERNELS } from '../ops/boundary.js';
 import { CONVOLUTION_KERNELS } from '../ops/convolution.js';
 import { CROSS_ENTROPY_KERNELS } from '../ops/cross-entropy.js';
 import { DEVICE_EMBEDDING_KERNELS, EMBEDDING_KERNELS } from '../ops/embedding.js';
+import { ROW_KERNELS } from '../ops/first-rows.js';
 import { GELU_KERNELS } from '../ops/gelu.js';
 import { LAYER_NORM_KERNELS } from '../ops/layer-norm.js';
 import { LINEAR_KERNELS } from '../ops/linear.js';
@@ -30,6 +31,7 @@ export const KERNELS: KernelTable = new Map(
     ...GELU_KERNELS,
     ...ATTENTION_KERNELS,
     ...EMBEDDING_KERNELS,
+    ...ROW_KERNELS,
     ...CROSS_ENTROPY_KERNELS,
     ...BOUNDARY_KERNELS,
     ...CONVOLUTION_KERNELS,

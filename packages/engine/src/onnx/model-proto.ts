@@ -1,4 +1,4 @@
-// The part of ONNX's protobuf schema that a training step needs, and its encoder; not the whole of onnx.proto.
+// The part of ONNX's protobuf schema that a training step needs, its encoder and decoder; not the whole of onnx.proto.
 import protobuf from 'protobufjs';
 
 /** Field names are protobufjs' camel case forms of ONNX's. */
@@ -29,12 +29,15 @@ export interface TensorProto {
   readonly rawData: Uint8Array;
 }
 
+/** A size, or the name of one that is known when the model runs. */
+export type DimensionProto = { readonly dimValue: number } | { readonly dimParam: string };
+
 export interface ValueInfoProto {
   readonly name: string;
   readonly type: {
     readonly tensorType: {
       readonly elemType: number;
-      readonly shape: { readonly dim: readonly { dimValue: number }[] };
+      readonly shape: { readonly dim: readonly DimensionProto[] };
     };
   };
 }
@@ -79,7 +82,7 @@ const SCHEMA = `
     optional bytes raw_data = 9;
   }
   message TensorShapeProto {
-    message Dimension { optional int64 dim_value = 1; }
+    message Dimension { optional int64 dim_value = 1; optional string dim_param = 2; }
     repeated Dimension dim = 1;
   }
   message TypeProto {
@@ -104,6 +107,12 @@ const SCHEMA = `
 `;
 
 const modelType = protobuf.parse(SCHEMA).root.lookupType('onnx.ModelProto');
+
+/** The graph of a model that `encodeModel` wrote. */
+export function decodeModel(model: Uint8Array): GraphProto {
+  const options = { longs: Number, arrays: true, defaults: false };
+  return (modelType.toObject(modelType.decode(model), options) as { graph: GraphProto }).graph;
+}
 
 /** The bytes of a model file holding `graph`. */
 export function encodeModel(graph: GraphProto): Uint8Array {

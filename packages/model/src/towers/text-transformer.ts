@@ -1,5 +1,5 @@
 // CLIP's causal text transformer (reference 1.3) from token ids to the feature of the end-of-text token.
-import { attention, blockBoundary, embedding, layerNorm, linear, tf } from '@slip/engine';
+import { attention, blockBoundary, embedding, firstRows, layerNorm, linear, tf } from '@slip/engine';
 import type { TextConfig } from '../models.js';
 import type { Parameters } from '../parameters.js';
 import { activate } from './activation.js';
@@ -7,15 +7,23 @@ import { joinHeads, splitHeads } from './vision-transformer.js';
 
 const EPS = 1e-5;
 
+/** To which texts are cut: multiples of 8, and the whole context. */
+export function textLengths({ contextLength }: TextConfig): number[] {
+  const multiples = Array.from({ length: Math.ceil(contextLength / 8) - 1 }, (_, i) => 8 * (i + 1));
+  return [...multiples, contextLength];
+}
+
 /**
- * Legend: B rows, L context length, W width.
+ * Legend: B rows, L length, W width. Attention is causal and the end of the text is all that is taken: tokens behind the last such
+ * end in the batch change nothing, and L may be anything from there to the context length.
  *
  * @param tokens [B, L] int32
  * @param params the whole model
  * @returns [B, W], before the text projection
  */
 export function textFeatures(tokens: tf.Tensor, params: Parameters, config: TextConfig): tf.Tensor {
-  let x_BLW = tf.add(embedding(params.get('token_embedding.weight'), tokens), params.get('positional_embedding'));
+  const positions_LW = firstRows(params.get('positional_embedding'), tokens.shape[1]!);
+  let x_BLW = tf.add(embedding(params.get('token_embedding.weight'), tokens), positions_LW);
   for (let i = 0; i < config.depth; i++) {
     x_BLW = residualBlock(blockBoundary(x_BLW), params.in(`transformer.resblocks.${i}`), config);
   }
