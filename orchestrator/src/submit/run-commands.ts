@@ -9,7 +9,7 @@ import { runFolderOf } from './job-commands.js';
 import type { JobQuery } from './job-query.js';
 import type { ResubmitWay } from './resubmit.js';
 import { SUBMIT_FLAGS } from './submit-flags.js';
-import { readSubmissions, type SubmissionRecord } from './submit-record.js';
+import { readEvents, readSubmissions, type SubmissionRecord } from './submit-record.js';
 
 const RUN_HELP: Readonly<Record<string, string>> = {
   status: "Slurm's state and reason, step, images per second, time to go, newest checkpoint, attempts left by cause.",
@@ -182,6 +182,11 @@ async function resume(given: Given): Promise<number> {
       'config',
       `${folder}: job ${jobId} is ${facts?.state}, so there is nothing to resume; see slip-submit status`,
     );
+  if ((await readEvents(folder)).at(-1)?.event === 'completed')
+    throw new SlipError(
+      'config',
+      `${folder}: the run has finished, so there is nothing to resume; see slip-submit status`,
+    );
   const sent = await resubmit(folder, submission, wayOf(given));
   return print(json ? JSON.stringify(sent) : `job ${sent.jobId} submitted (${sent.via}): goes on with ${folder}`);
 }
@@ -206,7 +211,6 @@ function wayOf({ flags, environment, program }: Given): ResubmitWay {
 
 async function attempts({ folder, json }: Given): Promise<number> {
   const { attemptsOf } = await import('./attempts.js');
-  const { readEvents } = await import('./submit-record.js');
   const events = await readEvents(folder);
   if (events.length === 0) throw new SlipError('data', `${folder} is not the folder of a run: it has no events.jsonl`);
   const found = attemptsOf(events);

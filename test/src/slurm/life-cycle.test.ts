@@ -86,6 +86,9 @@ test('a run is watched, cancelled and resumed', { skip: skipWithoutSlurm() }, as
       await cluster.untilState(resumed, ['COMPLETED', 'FAILED'], 120);
       assert.equal((await status()).state, 'COMPLETED', jobOutput({ ...job, jobId: resumed }));
       assert.equal(finalWeights(job.runFolder).step, 360);
+      const after = await slipSubmit(cluster, ['resume', job.runFolder]);
+      assert.equal(after.code, 2, after.stderr);
+      assert.match(after.stderr, /the run has finished, so there is nothing to resume/);
       const attempts = await ask('attempts', job.runFolder);
       assert.deepEqual(
         attempts.map((attempt: Record<string, unknown>) => [attempt.attempt, attempt.jobId, attempt.end]),
