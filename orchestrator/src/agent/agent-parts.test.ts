@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { parseErrorFile, readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { parseStreamMap, routeStreams } from './log-routing.js';
+import { countMemoryKills } from './memory-kills.js';
 import { shareNode } from './worker-share.js';
 
 function shown(routing: Parameters<typeof routeStreams>[0], rank: number, localRank: number): string {
@@ -88,6 +89,17 @@ test('the tail of a log is its last five lines with something in them', async (c
   assert.deepEqual(await readLogTail(file), ['2', '3', '4', '5', '6']);
   assert.deepEqual(await readLogTail(path.join(folder, 'none')), []);
   assert.equal(await readErrorFile(path.join(folder, 'none')), undefined);
+});
+
+test('the kernel counts whom it has ended for want of memory', (context) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-vmstat-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'vmstat');
+  writeFileSync(file, 'pgmajfault 7\noom_kill 12\nnuma_hit 3\n');
+  assert.equal(countMemoryKills(file), 12);
+  writeFileSync(file, 'pgmajfault 7\n');
+  assert.equal(countMemoryKills(file), undefined);
+  assert.equal(countMemoryKills(path.join(folder, 'none')), undefined);
 });
 
 test('cores and GPUs of a node are divided into equal shares', () => {

@@ -16,6 +16,7 @@ import {
 import { CoordinatorLink } from './coordinator-link.js';
 import { readErrorFile, readLogTail, readUncaughtError } from './error-file.js';
 import { type LogRouting, routeStreams } from './log-routing.js';
+import { countMemoryKills, MEMORY_KILL } from './memory-kills.js';
 import { ProgressBar } from './progress-bar.js';
 import { HEARTBEAT_FD, type Terminal, type WorkerExit, WorkerProcess } from './worker-process.js';
 import type { WorkerShare } from './worker-share.js';
@@ -99,6 +100,8 @@ class Agent {
   private abortedGeneration = -1;
   private signals: NodeJS.Signals[] = [];
   private bar: ProgressBar | undefined;
+  /** When the workers were started. */
+  private memoryKillsBefore: number | undefined;
 
   constructor(options: AgentOptions, edges: AgentEdges) {
     this.options = options;
@@ -196,6 +199,7 @@ class Agent {
       const folders = await this.prepareFolders(start.attempt);
       // An abort may have overtaken the making of folders.
       if (start.generation <= this.abortedGeneration) throw new SlipError('stopped', 'ended before it began');
+      this.memoryKillsBefore = countMemoryKills();
       this.workers = ranks.map((rank, localRank) => ({
         rank,
         process: this.startWorker({ start, rank, localRank, host: assignment.host, ...folders }),
@@ -273,7 +277,7 @@ class Agent {
     if (rank === 0) this.bar?.close();
     if (rank === 0) this.bar = undefined;
     const logPath = rankFile(of.logs, rank, 'log');
-    const error = await this.accountOf(exit, rankFile(of.errors, rank, 'json'), logPath);
+    const error = await this.accountOf(exit, of.process.wasEnded, rankFile(of.errors, rank, 'json'), logPath);
     const message: WorkerExited = {
       generation: start.generation,
       rank,
@@ -291,14 +295,26 @@ class Agent {
   }
 
   /** The worker's own account of its failure, or the nearest thing to it. */
-  private async accountOf(exit: WorkerExit, errorFile: string, logPath: string): Promise<WorkerError | undefined> {
+  private async accountOf(
+    exit: WorkerExit,
+    wasEnded: boolean,
+    errorFile: string,
+    logPath: string,
+  ): Promise<WorkerError | undefined> {
     const { exitCode, signal, spawnError, timeMs } = exit;
     if (spawnError !== undefined)
       return { code: 'rendezvous', message: `cannot start the worker: ${spawnError}`, step: 0, timeMs };
     const own = await readErrorFile(errorFile);
+    if (own === undefined && signal === 'SIGKILL' && !wasEnded && this.hasRunOutOfMemory())
+      return { code: 'worker-failed', message: MEMORY_KILL, step: 0, timeMs };
     if (own !== undefined || (exitCode !== 1 && signal !== 'SIGABRT')) return own;
     const message = await readUncaughtError(logPath).catch(() => undefined);
     return message === undefined ? undefined : { code: 'internal', message: clipText(message), step: 0, timeMs };
+  }
+
+  private hasRunOutOfMemory(): boolean {
+    const kills = countMemoryKills();
+    return kills !== undefined && this.memoryKillsBefore !== undefined && kills > this.memoryKillsBefore;
   }
 
   private reportNotStarted(start: StartGeneration, rank: number, error: SlipError): void {
