@@ -34,23 +34,13 @@ export function describeWeights(weights: Weights, withTensors: boolean): string 
   const { model, tensors, moments } = weights;
   const { vision, text, ssl } = model;
   const bytes = [...tensors, ...(moments ?? [])].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const oddities = [
-    ...(vision.preNorm ? ['norm before the first block'] : []),
-    ...(vision.patchBias ? [] : ['no patch bias']),
-    ...(vision.activation === 'gelu' ? [] : ['QuickGELU']),
-    ...(vision.normEps === 1e-6 ? [] : [`epsilon ${vision.normEps}`]),
-  ];
   const rows: [string, string][] = [
     ['file', `${CONTAINERS[weights.container]} in the names of ${FORMATS[weights.format]}, ${formatBytes(bytes)}`],
     [
       'model',
       `${model.name ?? model.family ?? 'vision tower alone'}, ${model.parameters.toLocaleString('en')} parameters in ${tensors.length} tensors`,
     ],
-    [
-      'vision',
-      `width ${vision.width}, depth ${vision.depth}, ${vision.heads ?? 'unknown number of'} heads, patches of ${vision.patchSize}, ` +
-        `pictures of ${vision.imageSize}${oddities.length > 0 ? `; ${oddities.join(', ')}` : ''}`,
-    ],
+    ['vision', describeTower(vision)],
   ];
   if (text !== undefined) {
     rows.push([
@@ -73,11 +63,29 @@ export function describeWeights(weights: Weights, withTensors: boolean): string 
   return `${weights.path}\n${lines.join('\n')}\n`;
 }
 
+function describeTower(vision: Weights['model']['vision']): string {
+  const { width, imageSize } = vision;
+  const heads = `${vision.heads ?? 'unknown number of'} heads`;
+  if (vision.kind === 'resnet')
+    return `ResNet of width ${width}, blocks ${vision.layers.join(', ')}, ${heads}, pictures of ${imageSize}`;
+  const oddities = [
+    ...(vision.preNorm ? ['norm before the first block'] : []),
+    ...(vision.patchBias ? [] : ['no patch bias']),
+    ...(vision.activation === 'gelu' ? [] : ['QuickGELU']),
+    ...(vision.normEps === 1e-6 ? [] : [`epsilon ${vision.normEps}`]),
+  ];
+  return (
+    `width ${width}, depth ${vision.depth}, ${heads}, patches of ${vision.patchSize}, ` +
+    `pictures of ${imageSize}${oddities.length > 0 ? `; ${oddities.join(', ')}` : ''}`
+  );
+}
+
 const FORMATS: Readonly<Record<Weights['format'], string>> = {
   slip: 'this program',
   original: 'the original',
   timm: 'timm',
   'openai-clip': "OpenAI's CLIP",
+  'openai-clip-resnet': "OpenAI's CLIP with a ResNet, which are this program's too",
   'hugging-face-clip': "Hugging Face's CLIP",
   'open-clip-timm': 'open_clip with a timm tower',
 };

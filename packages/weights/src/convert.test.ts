@@ -39,6 +39,7 @@ test("PyTorch's checkpoint: model, moments under their parameters' names, facts"
     assert.deepEqual(await digests(weights.moments), expected.moments);
     assert.deepEqual([weights.format, weights.epoch, weights.step, weights.bestAcc1], ['original', 3, 3, 12.5]);
     const { name, family, vision, text, ssl } = weights.model;
+    assert.ok(vision.kind === 'vit');
     assert.deepEqual([name, family, vision.width, vision.depth, vision.imageSize], ['SLIP_VITS16', 'SLIP', 8, 2, 32]);
     assert.deepEqual(
       [text, ssl],

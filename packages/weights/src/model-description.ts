@@ -11,7 +11,11 @@ import {
 } from '@slip/model/architecture';
 import { countElements, type StoredTensor } from './stored-tensor.js';
 
-export interface VisionDescription {
+/** A union by `kind`, as the models' own configuration. */
+export type VisionDescription = VisionTransformerDescription | ResNetDescription;
+
+export interface VisionTransformerDescription {
+  readonly kind: 'vit';
   readonly width: number;
   readonly depth: number;
   readonly patchSize: number;
@@ -23,6 +27,16 @@ export interface VisionDescription {
   readonly patchBias: boolean;
   readonly activation: Activation;
   readonly normEps: number;
+}
+
+/** OpenAI's modified ResNet. */
+export interface ResNetDescription {
+  readonly kind: 'resnet';
+  readonly width: number;
+  /** Blocks of each stage. */
+  readonly layers: readonly number[];
+  readonly imageSize: number;
+  readonly heads: number;
 }
 
 export interface ModelDescription {
@@ -78,7 +92,7 @@ export function describeModel(
     family,
     vision,
     ...(hasText ? { text: describeText(file, shapes, hints) } : {}),
-    embedDim: shapes.get('image_projection')?.[1],
+    embedDim: shapes.get('image_projection')?.[1] ?? shapes.get(`${POOL}.c_proj.weight`)?.[0],
     ...(hasSsl
       ? {
           ssl: {
@@ -93,16 +107,43 @@ export function describeModel(
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
+const POOL = 'visual.attnpool';
+/** Pixels of a picture for each place that the attention pooling sees along a side. */
+const RESNET_STRIDE = 32;
+
 function describeVision(file: string, shapes: Shapes, hints: ModelHints): VisionDescription {
+  return shapes.has(`${POOL}.positional_embedding`)
+    ? describeResNet(file, shapes, hints)
+    : describeVisionTransformer(file, shapes, hints);
+}
+
+function describeResNet(file: string, shapes: Shapes, hints: ModelHints): ResNetDescription {
+  const width = axis(file, shapes, 'visual.conv3.weight', 4, 0);
+  return {
+    kind: 'resnet',
+    width,
+    layers: [1, 2, 3, 4].map((stage) => countBlocks(shapes, `visual.layer${stage}`)),
+    imageSize: RESNET_STRIDE * squareSide(file, axis(file, shapes, `${POOL}.positional_embedding`, 2, 0)),
+    // 64 features a head of those that are pooled, which are 32 times the width.
+    heads: hints.visionHeads ?? Math.max(1, width / 2),
+  };
+}
+
+/** @param positions one of them the class token's, or that of the mean */
+function squareSide(file: string, positions: number): number {
+  const side = Math.sqrt(positions - 1);
+  if (Number.isInteger(side)) return side;
+  throw new SlipError('unsupported', `${file} has position embeddings for pictures that are not square`);
+}
+
+function describeVisionTransformer(file: string, shapes: Shapes, hints: ModelHints): VisionTransformerDescription {
   const width = axis(file, shapes, 'visual.cls_token', 3, 2);
   const patchSize = axis(file, shapes, 'visual.patch_embed.proj.weight', 4, 2);
-  const side = Math.sqrt(axis(file, shapes, 'visual.pos_embed', 3, 1) - 1);
-  if (!Number.isInteger(side)) {
-    throw new SlipError('unsupported', `${file} has position embeddings for pictures that are not square`);
-  }
+  const side = squareSide(file, axis(file, shapes, 'visual.pos_embed', 3, 1));
   const preNorm = shapes.has('visual.norm_pre.weight');
   const depth = countBlocks(shapes, 'visual.blocks');
   return {
+    kind: 'vit',
     width,
     depth,
     patchSize,
@@ -160,6 +201,10 @@ function registeredHeads(width: number, depth: number, preNorm: boolean): number
 function registeredName(family: Family | undefined, vision: VisionDescription): string | undefined {
   return MODEL_NAMES.find((name) => {
     const known = resolveModel(name);
+    if (vision.kind === 'resnet') {
+      const { width, layers } = vision;
+      return known.vision.kind === 'resnet' && known.vision.width === width && `${known.vision.layers}` === `${layers}`;
+    }
     return (
       known.family === family &&
       known.vision.kind === 'vit' &&
@@ -200,6 +245,7 @@ export function requireTexts(file: string, family: Family | undefined, what: str
 
 /** What the original's towers do not have, in words; empty when it can build the model. */
 export function beyondTheOriginal({ vision, text }: ModelDescription): string[] {
+  if (vision.kind === 'resnet') return ['a ResNet'];
   return [
     ...(vision.preNorm ? ['a norm before its first block'] : []),
     ...(vision.patchBias ? [] : ['no bias in its patch embedding']),
@@ -225,7 +271,7 @@ function ownConfig(model: ModelDescription): ModelConfig {
   return {
     name: model.name ?? model.family!,
     family: model.family!,
-    vision: { kind: 'vit', ...vision, heads: vision.heads ?? 1 },
+    vision: { ...vision, heads: vision.heads ?? 1 },
     embedDim: model.embedDim ?? 0,
     ...(text === undefined ? {} : { text: { ...text, heads: text.heads ?? 1 } }),
     ...(ssl === undefined ? {} : { ssl }),

@@ -37,6 +37,8 @@ export function towerOf(
   { path, model }: Weights,
   wanted: { readonly arch?: string; readonly heads?: number },
 ): VisionTransformerConfig {
+  if (model.vision.kind !== 'vit')
+    throw new SlipError('unsupported', `${path} has a ResNet, and classifiers are trained on vision transformers only`);
   const { heads: told, ...vision } = model.vision;
   const { arch = '' } = wanted;
   if (arch === 'vit_small_patch16_224') {
@@ -72,7 +74,7 @@ export function towerOf(
   if (heads === undefined) {
     throw new SlipError('config', `${path} does not tell how many attention heads it has; pass --vision-heads`);
   }
-  return { kind: 'vit', ...vision, heads };
+  return { ...vision, heads };
 }
 
 /**

@@ -71,12 +71,11 @@ function misfit(weights: Weights, what: string): SlipError {
 /** The sizes of the file's model, as far as they are flags. */
 function advice({ model }: Weights): string {
   const { family, vision, text, ssl, embedDim, name } = model;
-  const { heads, ...tower } = vision;
   try {
     const flags = modelFlags({
       name: name ?? '',
       family: family ?? 'SIMCLR',
-      vision: { kind: 'vit', ...tower, heads: heads ?? 1 },
+      vision: { ...vision, heads: vision.heads ?? 1 },
       embedDim: embedDim ?? 512,
       ...(text === undefined ? {} : { text: { ...text, heads: text.heads ?? 1 } }),
       ...(ssl === undefined ? {} : { ssl }),
@@ -91,7 +90,7 @@ function advice({ model }: Weights): string {
 function disagreements({ model }: Weights, { vision, text }: ModelConfig): string[] {
   const pairs: [flag: string, file: unknown, run: unknown][] = [
     ['--vision-heads', model.vision.heads, vision.heads],
-    ...(vision.kind === 'vit'
+    ...(vision.kind === 'vit' && model.vision.kind === 'vit'
       ? ([
           ['--vision-activation', model.vision.activation, vision.activation],
           ['--vision-norm-eps', model.vision.normEps, vision.normEps],

@@ -138,6 +138,6 @@ function unknownTensors(file: string, map: KeyMap, names: readonly string[]): Sl
   return new SlipError(
     'unsupported',
     `${file} looks like ${map.title} but has ${names.length} tensors that such a model of ours has no place for: ${shown}` +
-      `${names.length > 3 ? ', ...' : ''}; only vision transformers without layer scale or distillation can be read`,
+      `${names.length > 3 ? ', ...' : ''}; only OpenAI's ResNets, and vision transformers without layer scale or distillation, can be read`,
   );
 }

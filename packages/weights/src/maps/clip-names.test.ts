@@ -33,6 +33,7 @@ for (const [file, format, precision] of [
     assert.deepEqual(found, expected[precision]);
     assert.equal(weights.format, format);
     const { vision, text, family } = weights.model;
+    assert.ok(vision.kind === 'vit');
     assert.deepEqual(
       [family, vision.preNorm, vision.patchBias, vision.activation, vision.patchSize, vision.imageSize, vision.depth],
       ['CLIP', true, false, 'quick_gelu', 4, 8, 2],
@@ -89,7 +90,9 @@ test('config.json beside Hugging Face weights tells activation and heads', async
   writeFileSync(path.join(folder, 'config.json'), '{"vision_config":{"hidden_act":"gelu","num_attention_heads":2}}');
   const weights = await openWeights(folder);
   await weights.close();
-  assert.deepEqual([weights.model.vision.activation, weights.model.vision.heads], ['gelu', 2]);
+  const { vision } = weights.model;
+  assert.ok(vision.kind === 'vit');
+  assert.deepEqual([vision.activation, vision.heads], ['gelu', 2]);
   writeFileSync(path.join(folder, 'config.json'), '{');
   await assert.rejects(openWeights(folder), /config\.json is not JSON/);
 });

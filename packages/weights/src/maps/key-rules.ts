@@ -25,7 +25,14 @@ export interface KeyMap {
   readonly ignored: readonly { readonly theirs: string; readonly why: string }[];
 }
 
-export type WeightsFormat = 'slip' | 'original' | 'timm' | 'openai-clip' | 'hugging-face-clip' | 'open-clip-timm';
+export type WeightsFormat =
+  | 'slip'
+  | 'original'
+  | 'timm'
+  | 'openai-clip'
+  | 'openai-clip-resnet'
+  | 'hugging-face-clip'
+  | 'open-clip-timm';
 
 const SAME_TEXT_NAMES: readonly KeyRule[] = [
   'transformer.resblocks.{i}.{rest}',
@@ -94,6 +101,20 @@ const OPENAI_CLIP: KeyMap = {
     theirs,
     why: 'a size that the other tensors tell',
   })),
+};
+
+/** With the modified ResNet, whose names are ours. */
+const OPENAI_CLIP_RESNET: KeyMap = {
+  format: 'openai-clip-resnet',
+  title: "OpenAI's CLIP with a ResNet",
+  rules: [
+    ...['conv{i}.weight', 'bn{i}.{rest}', 'layer{i}.{rest}', 'attnpool.{rest}'].map((name) => ({
+      theirs: `visual.${name}`,
+      ours: `visual.${name}`,
+    })),
+    ...SAME_TEXT_NAMES,
+  ],
+  ignored: OPENAI_CLIP.ignored,
 };
 
 function huggingFaceBlock(theirs: string, ours: string, names: Readonly<Record<string, string>>): KeyRule[] {
@@ -165,6 +186,7 @@ export const KEY_MAPS: Readonly<Record<WeightsFormat, KeyMap>> = {
   original: ORIGINAL,
   timm: TIMM,
   'openai-clip': OPENAI_CLIP,
+  'openai-clip-resnet': OPENAI_CLIP_RESNET,
   'hugging-face-clip': HUGGING_FACE_CLIP,
   'open-clip-timm': OPEN_CLIP_TIMM,
 };
@@ -174,7 +196,8 @@ const SIGNS: readonly (readonly [name: RegExp, format: WeightsFormat])[] = [
   [/^module\.visual\./, 'original'],
   [/^visual\.trunk\./, 'open-clip-timm'],
   [/^vision_model\.embeddings\./, 'hugging-face-clip'],
-  [/^visual\.(class_embedding|layer1\.)/, 'openai-clip'],
+  [/^visual\.class_embedding$/, 'openai-clip'],
+  [/^visual\.layer1\./, 'openai-clip-resnet'],
   [/^visual\.cls_token$/, 'slip'],
   [/^cls_token$/, 'timm'],
 ];

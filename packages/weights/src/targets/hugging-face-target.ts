@@ -8,7 +8,7 @@ import { checkFreeSpace, SlipError, syncFolder, writeFileAtomic } from '@slip/co
 import { toTheirs } from '../maps/apply-map.js';
 import { KEY_MAPS } from '../maps/key-rules.js';
 import { widened } from '../maps/rearrange.js';
-import type { ModelDescription } from '../model-description.js';
+import type { ModelDescription, VisionTransformerDescription } from '../model-description.js';
 import type { Weights } from '../open-weights.js';
 
 /**
@@ -19,7 +19,7 @@ export async function writeHuggingFace(
   folder: string,
   weights: Weights,
 ): Promise<{ bytes: number; left: readonly string[] }> {
-  checkFits(weights);
+  const vision = fittingTower(weights);
   const { tensors, left } = toTheirs(KEY_MAPS['hugging-face-clip'], weights.tensors.map(widened));
   await checkFreeSpace(
     folder,
@@ -31,7 +31,7 @@ export async function writeHuggingFace(
     const { sizeBytes } = await writeSafetensors(path.join(temporary, 'model.safetensors'), tensors, { format: 'pt' });
     await writeFileAtomic(
       path.join(temporary, 'config.json'),
-      `${JSON.stringify(clipConfig(weights.model), null, 2)}\n`,
+      `${JSON.stringify(clipConfig(weights.model, vision), null, 2)}\n`,
     );
     await rename(temporary, folder);
     await syncFolder(path.dirname(path.resolve(folder)));
@@ -43,11 +43,12 @@ export async function writeHuggingFace(
   }
 }
 
-function checkFits({ path: source, model }: Weights): void {
+function fittingTower({ path: source, model }: Weights): VisionTransformerDescription {
   const refuse = (why: string): SlipError =>
     new SlipError('unsupported', `Hugging Face's CLIPModel cannot hold ${source}: ${why}`);
   const { vision, text, embedDim } = model;
   if (text === undefined || embedDim === undefined) throw refuse('it has no text tower');
+  if (vision.kind !== 'vit') throw refuse('its vision tower is always a transformer, and that of this model a ResNet');
   if (!vision.preNorm) {
     throw refuse(
       'its vision tower always has a norm before the first block, which this model does not have, so it would compute ' +
@@ -57,6 +58,7 @@ function checkFits({ path: source, model }: Weights): void {
   if (vision.patchBias) throw refuse('its patch embedding has no bias, that of this model has');
   if (vision.heads === undefined) throw refuse('nothing tells the heads of the vision tower; give --vision-heads');
   if (text.heads === undefined) throw refuse('nothing tells the heads of the text tower; give --text-heads');
+  return vision;
 }
 
 function textConfig({ text, embedDim }: ModelDescription): object {
@@ -78,7 +80,7 @@ function textConfig({ text, embedDim }: ModelDescription): object {
   };
 }
 
-function visionConfig({ vision, embedDim }: ModelDescription): object {
+function visionConfig(vision: VisionTransformerDescription, embedDim: number | undefined): object {
   const { width, depth, heads, patchSize, imageSize, activation, normEps } = vision;
   return {
     model_type: 'clip_vision_model',
@@ -94,12 +96,12 @@ function visionConfig({ vision, embedDim }: ModelDescription): object {
   };
 }
 
-function clipConfig(model: ModelDescription): object {
+function clipConfig(model: ModelDescription, vision: VisionTransformerDescription): object {
   return {
     architectures: ['CLIPModel'],
     model_type: 'clip',
     projection_dim: model.embedDim,
     text_config: textConfig(model),
-    vision_config: visionConfig(model),
+    vision_config: visionConfig(vision, model.embedDim),
   };
 }

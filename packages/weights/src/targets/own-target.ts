@@ -50,8 +50,7 @@ export async function writeOwnCheckpoint(folder: string, weights: Weights): Prom
 function importedOptions({ vision, text }: Weights['model']): JsonObject {
   return {
     ...(vision.heads === undefined ? {} : { visionHeads: vision.heads }),
-    visionActivation: vision.activation,
-    visionNormEps: vision.normEps,
+    ...(vision.kind === 'vit' ? { visionActivation: vision.activation, visionNormEps: vision.normEps } : {}),
     ...(text === undefined ? {} : { textActivation: text.activation }),
     ...(text?.heads === undefined ? {} : { textHeads: text.heads }),
   };

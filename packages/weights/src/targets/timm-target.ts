@@ -6,7 +6,7 @@ import { SlipError, syncFolder, writeFileAtomic } from '@slip/core';
 import { python } from '@slip/pickle';
 import { toTheirs } from '../maps/apply-map.js';
 import { KEY_MAPS } from '../maps/key-rules.js';
-import type { VisionDescription } from '../model-description.js';
+import type { VisionTransformerDescription } from '../model-description.js';
 import type { Weights } from '../open-weights.js';
 import { type WriteProgress, writeTorchFile } from '../torch/write-torch-file.js';
 
@@ -25,12 +25,16 @@ const STD = [0.229, 0.224, 0.225];
 /**
  * The tower alone as a state dict: `.safetensors` by its ending, otherwise for `torch.load` with `weights_only=True`.
  * @returns a line of Python that builds the model for it, and what was left out
+ * @throws SlipError `unsupported` for another tower
  */
 export async function writeTimm(
   file: string,
   weights: Weights,
   onProgress?: WriteProgress,
 ): Promise<{ bytes: number; build: string; left: readonly string[] }> {
+  const { vision } = weights.model;
+  if (vision.kind !== 'vit')
+    throw new SlipError('unsupported', `timm's vision transformers cannot hold ${weights.path}: its tower is a ResNet`);
   const { tensors, left } = toTheirs(KEY_MAPS.timm, weights.tensors);
   const bytes = file.endsWith('.safetensors')
     ? (await writeSafetensors(file, tensors, { format: 'pt' })).sizeBytes
@@ -39,10 +43,10 @@ export async function writeTimm(
         (place) => python.orderedDict(new Map(tensors.map((tensor) => [tensor.name, place(tensor)]))),
         onProgress,
       );
-  return { bytes, build: timmCall(weights.model.vision), left: left.map(({ name }) => name) };
+  return { bytes, build: timmCall(vision), left: left.map(({ name }) => name) };
 }
 
-function timmCall(vision: VisionDescription): string {
+function timmCall(vision: VisionTransformerDescription): string {
   const name = timmName(vision, false);
   const heads = vision.heads ?? '?';
   const clip =
@@ -59,7 +63,7 @@ function timmCall(vision: VisionDescription): string {
 }
 
 function timmName(
-  { width, depth, heads, patchSize, imageSize }: VisionDescription,
+  { width, depth, heads, patchSize, imageSize }: VisionTransformerDescription,
   withHeads: boolean,
 ): string | undefined {
   if (patchSize !== 16 || imageSize !== 224) return undefined;
@@ -100,6 +104,7 @@ function openClipConfig({ path: source, model }: Weights): object {
   const { text, vision, embedDim } = model;
   const refuse = (why: string): SlipError => new SlipError('unsupported', `open_clip cannot hold ${source}: ${why}`);
   if (text === undefined || embedDim === undefined) throw refuse('it has no text tower');
+  if (vision.kind !== 'vit') throw refuse('its tower is a ResNet, which timm does not have');
   if (vision.preNorm) throw refuse('its tower is a CLIP tower already and needs no timm');
   const name = timmName(vision, true);
   if (name === undefined) {
