@@ -19,7 +19,7 @@ export interface WrittenShard extends ManifestShard {
   readonly file: string;
 }
 
-/** A tensor as the thread is told of it: where it lies, or a copy. */
+/** A tensor as the thread is told of it: where it lies, or a copy in memory that both threads see. */
 export interface SentTensor {
   readonly name: string;
   readonly dtype: TensorDtype;
@@ -60,6 +60,8 @@ export class ShardWriter {
   private releasing: { readonly done: Promise<void>; resolve(): void } | undefined;
   private isReleased = true;
   private id = 0;
+  /** What is sent as a copy, used again for every save: copies of their own would stay until the thread's next collection, which is far. */
+  private copies = new SharedArrayBuffer(0);
 
   /**
    * Writes and syncs the files, one call at a time. The tensors must not change before this has settled or `release` has resolved.
@@ -67,7 +69,7 @@ export class ShardWriter {
    */
   async write(folder: string, files: readonly ShardFile[]): Promise<readonly WrittenShard[]> {
     invariant(this.writing === undefined, 'one save at a time');
-    const sentFiles = files.map(({ tensors, ...file }) => ({ ...file, tensors: tensors.map(sent) }));
+    const sentFiles = this.sent(files);
     this.id += 1;
     this.thread ??= this.start();
     const { thread } = this;
@@ -126,6 +128,27 @@ export class ShardWriter {
     else this.writing?.reject(Object.assign(new Error(reply.error.message), { code: reply.error.code }));
   }
 
+  private sent(files: readonly ShardFile[]): WriteRequest['files'] {
+    const placed = files.map(({ tensors }) => tensors.map(placeOf));
+    const copied = files.flatMap(({ tensors }, i) => tensors.filter((_, k) => placed[i]![k] === undefined));
+    const needed = copied.reduce((sum, { data }) => sum + data.byteLength, 0);
+    if (this.copies.byteLength < needed) this.copies = new SharedArrayBuffer(needed);
+    let used = 0;
+    const copyOf = (data: NamedTensor['data']): Uint8Array => {
+      const copy = new Uint8Array(this.copies, used, data.byteLength);
+      copy.set(bytesOf(data));
+      used += data.byteLength;
+      return copy;
+    };
+    return files.map(({ tensors, ...file }, i) => ({
+      ...file,
+      tensors: tensors.map(({ name, dtype, shape, data }, k) => ({
+        ...{ name, dtype, shape },
+        memory: placed[i]![k] ?? copyOf(data),
+      })),
+    }));
+  }
+
   private letGo(): void {
     this.isReleased = true;
     this.releasing?.resolve();
@@ -133,8 +156,6 @@ export class ShardWriter {
   }
 }
 
-function sent({ name, dtype, shape, data }: NamedTensor): SentTensor {
-  const bytes = bytesOf(data);
-  const place = bytes.length <= SMALL_BYTES ? undefined : threadMemory()?.placeOf(data);
-  return { name, dtype, shape, memory: place ?? bytes.slice() };
+function placeOf({ data }: NamedTensor): MemoryPlace | undefined {
+  return data.byteLength <= SMALL_BYTES ? undefined : threadMemory()?.placeOf(data);
 }
