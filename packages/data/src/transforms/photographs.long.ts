@@ -1,5 +1,5 @@
 // How far fast is from exact on photographs, a table: `SLIP_PHOTOGRAPHS=DIR npm run test:long -- transforms/photographs`, with a folder of
-// JPEG files, for example that of bench/scripts/make-photographs.py.
+// JPEG files, for example that of bench/scripts/make-photographs.py; views of SLIP_VIEW_SIZE (224) pixels.
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { IMAGE_STD } from './to-tensor.js';
 import { type ImageView, makeView, shrinkFor, type Transforms, viewBox } from './views.js';
 import { Workbench } from './workbench.js';
 
-const SIZE = 224;
+const SIZE = Number(process.env.SLIP_VIEW_SIZE ?? 224);
 const PLANE = SIZE ** 2;
 const folder = process.env.SLIP_PHOTOGRAPHS;
 

@@ -151,6 +151,7 @@ function copyModel(specs: readonly HostTensor[]): Uint8Array {
       ...{ input: [`x${i}`], output: [`y${i}`] },
     })),
     initializer: [],
+    valueInfo: [],
     input: specs.map((spec, i) => info(`x${i}`, spec)),
     output: specs.map((spec, i) => info(`y${i}`, spec)),
   });

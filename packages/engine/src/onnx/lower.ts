@@ -5,7 +5,7 @@ import { sizeOf } from '../tensor-type.js';
 import { constantArray, halfOf, type Value } from '../trace/graph.js';
 import { Emitter, type Provider } from './emitter.js';
 import { enterSegment, type Halves, leaveSegment, lowerNode } from './lower-halves.js';
-import { encodeModel, type ValueInfoProto } from './model-proto.js';
+import { encodeModel, type NodeProto, type ValueInfoProto } from './model-proto.js';
 
 export interface LoweredSegment {
   readonly model: Uint8Array;
@@ -31,16 +31,19 @@ export function borderName(value: Value): string {
 /**
  * The segment's inputs and outputs keep their order; their names are `borderName`, and their floats float32.
  * @param halves as the provider computes them: the CPU has no kernels for them, GPUs have
+ * @param withShapes the model tells the shape of every traced value
  */
 export function lowerSegment(
   segment: Segment,
   provider: Provider = 'cpu',
   halves: Halves = provider === 'cpu' ? 'emulated' : 'native',
+  withShapes = false,
 ): LoweredSegment {
   const emit = new Emitter(provider);
   const names = new Map<Value, string>(
     segment.inputs.map((value) => [value, enterSegment(emit, borderName(value), halfOf(value), halves)]),
   );
+  const traced = new Map<string, Value>();
   const nameOf = (value: Value): string => {
     const name = names.get(value) ?? emitConstant(emit, value);
     names.set(value, name);
@@ -52,6 +55,7 @@ export function lowerSegment(
     const results = lowerNode(node, operands, emit, halves);
     node.outputs.forEach((value, index) => {
       names.set(value, results[index]!);
+      traced.set(results[index]!, value);
     });
   }
   emit.repeat(false);
@@ -63,8 +67,9 @@ export function lowerSegment(
     name: `segment${segment.level}`,
     node: nodes,
     initializer: constants,
-    input: segment.inputs.map(valueInfo),
-    output: segment.outputs.map(valueInfo),
+    input: segment.inputs.map((value) => valueInfo(value)),
+    output: segment.outputs.map((value) => valueInfo(value)),
+    valueInfo: withShapes ? shapesOf(nodes, traced) : [],
   });
   return { model, numNodes: nodes.length };
 }
@@ -77,7 +82,17 @@ function emitConstant(emit: Emitter, value: Value): string {
   return emit.constant(constantArray(value), shape, dtype);
 }
 
-function valueInfo(value: Value): ValueInfoProto {
+/** Of those that are made by a node under the name that they were traced with: halves may be something else on the way. */
+function shapesOf(nodes: readonly NodeProto[], traced: ReadonlyMap<string, Value>): ValueInfoProto[] {
+  return nodes.flatMap(({ output }) =>
+    output.flatMap((name) => {
+      const value = traced.get(name);
+      return value === undefined || halfOf(value) !== undefined ? [] : [valueInfo(value, name)];
+    }),
+  );
+}
+
+function valueInfo(value: Value, name = borderName(value)): ValueInfoProto {
   const dim = value.shape.map((dimValue) => ({ dimValue }));
-  return { name: borderName(value), type: { tensorType: { elemType: ONNX_TYPES[value.dtype], shape: { dim } } } };
+  return { name, type: { tensorType: { elemType: ONNX_TYPES[value.dtype], shape: { dim } } } };
 }

@@ -48,6 +48,8 @@ export interface GraphProto {
   readonly initializer: readonly TensorProto[];
   readonly input: readonly ValueInfoProto[];
   readonly output: readonly ValueInfoProto[];
+  /** Shapes of other values, where the runtime could not find them out. */
+  readonly valueInfo: readonly ValueInfoProto[];
 }
 
 /** Operator set 18 takes the axes of every reduction as an input; IR version 8 goes with it. */
@@ -96,6 +98,7 @@ const SCHEMA = `
     repeated TensorProto initializer = 5;
     repeated ValueInfoProto input = 11;
     repeated ValueInfoProto output = 12;
+    repeated ValueInfoProto value_info = 13;
   }
   message OperatorSetIdProto { optional string domain = 1; optional int64 version = 2; }
   message ModelProto {

@@ -31,10 +31,10 @@ export async function planOf(step: StepDefinition, options: PlanOptions, cache?:
  */
 export function planKey(step: StepDefinition, options: PlanOptions): string | undefined {
   if (step.identity === undefined || options.kernels !== undefined) return undefined;
-  const { rank, worldSize, rows, recomputation, half, provider = 'cpu' } = options;
+  const { rank, worldSize, rows, recomputation, half, provider = 'cpu', anyLength = false } = options;
   const decisive = [
     ...[compilerIdentity(), step.identity(), step.name, step.inputs],
-    { rank, worldSize, rows, recomputation, half, provider, cut: options.milestones !== undefined },
+    { rank, worldSize, rows, recomputation, half, provider, anyLength, cut: options.milestones !== undefined },
   ];
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }

@@ -161,6 +161,8 @@ function withInputs(graph: GraphProto, other: GraphProto, varying: readonly Plac
     initializer: [...constants.values()].filter(({ name }) => used.has(name)),
     input: [...border(graph.input, other.input), ...inputs],
     output: border(graph.output, other.output),
+    // The same nodes, so the same values in the same order.
+    valueInfo: border(graph.valueInfo, other.valueInfo),
   };
 }
 

@@ -11,6 +11,8 @@ import type { PlannedMemory, PlannedSegment, PlannedValue, PlannedWork, StepPlan
 
 export interface PlanOptions extends Topology, TraceOptions {
   readonly provider?: 'cpu' | 'cuda';
+  /** The plan is to be merged with those of other lengths. */
+  readonly anyLength?: boolean;
   readonly milestones?: (completion: Completion) => Milestones;
 }
 
@@ -22,7 +24,7 @@ export function makePlan(step: StepDefinition, options: PlanOptions): StepPlan {
   const cuts = milestonesOf(traced.graph, options.milestones);
   const segments = cuts.plan.cuts.length === 0 ? traced.segments : segment(traced.graph, cuts.plan.cuts);
   const places = new Places(traced);
-  const planned = segments.map((each) => planSegment(each, places, provider));
+  const planned = segments.map((each) => planSegment(each, places, provider, options.anyLength === true));
   return {
     outputs: traced.outputs,
     memory: places.memory,
@@ -34,12 +36,12 @@ export function makePlan(step: StepDefinition, options: PlanOptions): StepPlan {
   };
 }
 
-function planSegment(each: Segment, places: Places, provider: 'cpu' | 'cuda'): PlannedSegment {
+function planSegment(each: Segment, places: Places, provider: 'cpu' | 'cuda', withShapes: boolean): PlannedSegment {
   const { level, piece } = each;
   const name = `segment${level}${piece === 0 ? '' : `-${piece}`}`;
   const after = each.after.map((node) => planWork(node, places));
   if (each.outputs.length === 0) return { name, numNodes: 0, inputs: [], outputs: [], after };
-  const { model, numNodes } = lowerSegment(each, provider);
+  const { model, numNodes } = lowerSegment(each, provider, undefined, withShapes);
   const place = (value: Value) => places.of(value);
   return { name, model, numNodes, inputs: each.inputs.map(place), outputs: each.outputs.map(place), after };
 }
