@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  finalWeights,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL_OF_TWO_LENGTHS,
+  temporaryFolder,
+} from './launch-runs.js';
 
 /** A number of ranks, with further flags. */
 export type Place = readonly [ranks: number, ...more: string[]];
@@ -20,7 +27,17 @@ export async function assertInvariant(context: TestContext, places: readonly Pla
     const { code, output } = await launch([
       ...['--nproc', String(ranks), '--batch-size', String(ROWS / ranks), '--update-freq', '2', '--epochs', '12'],
       ...['--max-steps', String(STEPS), '--lr', '1e-3', '--warmup-steps', '3', '--print-freq', '100'],
-      ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'SLIP_VITS16', ...TINY_MODEL],
+      ...[
+        '--dataset',
+        'coco',
+        '--root',
+        set.root,
+        '--metadata',
+        set.metadata,
+        '--model',
+        'SLIP_VITS16',
+        ...TINY_MODEL_OF_TWO_LENGTHS,
+      ],
       ...['--reduce', 'invariant', '--output-dir', runFolder, ...more],
     ]);
     assert.equal(code, 0, output);

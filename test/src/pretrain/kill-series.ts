@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RandomStream } from '@slip/core';
 import type { KillPoint, ThreadName } from './fixtures/kill-point.js';
-import { finalWeights, makeTinySet, start, stepRecords, TINY_MODEL } from './launch-runs.js';
+import { finalWeights, makeTinySet, start, stepRecords, TINY_MODEL_OF_TWO_LENGTHS } from './launch-runs.js';
 
 const hook = pathToFileURL(path.join(import.meta.dirname, 'fixtures/kill-point.js')).href;
 /** Many more than a start makes before it is killed, so that a run can be killed many times. */
@@ -37,7 +37,16 @@ export async function prepareKillSeries(folder: string, ranks: number): Promise<
       [
         ...['--nproc', String(ranks), '--rows-per-micro-batch', '8', '--update-freq', '2', '--epochs', '9'],
         ...['--checkpoint-every-steps', '2', '--checkpoint-writers', String(ranks), '--max-restarts', String(restarts)],
-        ...['--model', 'SLIP_VITS16', ...TINY_MODEL, ...SMALLER, '--workers', '2', '--max-steps', String(STEPS)],
+        ...[
+          '--model',
+          'SLIP_VITS16',
+          ...TINY_MODEL_OF_TWO_LENGTHS,
+          ...SMALLER,
+          '--workers',
+          '2',
+          '--max-steps',
+          String(STEPS),
+        ],
         ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--comm-timeout', '60'],
         ...['--output-dir', path.join(folder, name)],
       ],

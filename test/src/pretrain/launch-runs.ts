@@ -12,9 +12,12 @@ const program = path.join(root, 'orchestrator/bin/slip-launch.js');
 /** Sizes that make a step take milliseconds. */
 export const TINY_MODEL = [
   ...['--image-size', '16', '--patch-size', '8', '--vision-width', '32', '--vision-depth', '2', '--vision-heads', '2'],
-  ...['--text-width', '16', '--text-depth', '2', '--text-heads', '2', '--context-length', '12', '--embed-dim', '16'],
+  ...['--text-width', '16', '--text-depth', '2', '--text-heads', '2', '--context-length', '8', '--embed-dim', '16'],
   ...['--ssl-mlp-dim', '32', '--ssl-emb-dim', '16', '--workers', '0', '--threads', '1', '--val-dataset', 'none'],
 ];
+
+/** The same with room for longer captions, so that texts are cut to two lengths. */
+export const TINY_MODEL_OF_TWO_LENGTHS = [...TINY_MODEL, '--context-length', '12'];
 
 export interface TinySet {
   readonly root: string;

@@ -4,7 +4,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
-import { finalWeights, launch, makeTinySet, start, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  finalWeights,
+  launch,
+  makeTinySet,
+  start,
+  stepRecords,
+  TINY_MODEL_OF_TWO_LENGTHS,
+  temporaryFolder,
+} from './launch-runs.js';
 
 /** Left-over micro-batches at the end of each epoch: 90 samples make 11 micro-batches, 5 steps of 2 and one left over. */
 const SAMPLES = 90;
@@ -15,7 +23,17 @@ function runArguments(set: { root: string; metadata: string }, runFolder: string
   return [
     ...['--nproc', '2', '--batch-size', '4', '--update-freq', '2', '--epochs', String(EPOCHS), '--print-freq', '1'],
     ...['--output-dir', runFolder, '--checkpoint-every-steps', '2', '--lr', '1e-3', '--comm-timeout', '20'],
-    ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'SLIP_VITS16', ...TINY_MODEL],
+    ...[
+      '--dataset',
+      'coco',
+      '--root',
+      set.root,
+      '--metadata',
+      set.metadata,
+      '--model',
+      'SLIP_VITS16',
+      ...TINY_MODEL_OF_TWO_LENGTHS,
+    ],
   ];
 }
 

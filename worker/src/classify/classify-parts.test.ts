@@ -12,7 +12,7 @@ import { cosineByEpoch } from './run-linear.js';
 import { towerOf } from './tower-weights.js';
 
 const vision = {
-  ...{ width: 384, depth: 12, patchSize: 16, imageSize: 224, preNorm: false, patchBias: true },
+  ...{ kind: 'vit', width: 384, depth: 12, patchSize: 16, imageSize: 224, preNorm: false, patchBias: true },
   ...{ activation: 'gelu', normEps: 1e-6 },
 } as const;
 const weights = (heads: number | undefined) =>
