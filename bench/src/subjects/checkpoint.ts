@@ -119,7 +119,10 @@ async function save(
   if (rank === 0) {
     const shards: Record<string, ManifestShard[]> = {};
     for (const { file, ...shard } of written) shards[file] = [...(shards[file] ?? []), shard];
-    const saved = await commitSave(checkpoints, temporary, shards, { step, state: {}, keepLast: 1 });
+    const saved = await commitSave(checkpoints, temporary, shards, {
+      ...{ step, state: {}, keepLast: 1 },
+      isOneOfMany: true,
+    });
     bytes = saved.bytes;
     saveMs = performance.now() - startedAt;
     stallMs = beganMs + releaseMs + performance.now() - writtenAt;

@@ -14,19 +14,21 @@ export type FolderRole =
   | { kind: 'temporary'; step: number; pid: number; host: string }
   /** On its way out. */
   | { kind: 'removed'; step: number }
+  /** On its way out, its files kept to be written over by the next save. */
+  | { kind: 'spare'; step: number }
   /** A `latest` or `best` that was cut off before it took its name. */
   | { kind: 'pointer-leftover' }
   | { kind: 'other' };
 
 const POINTER_LEFTOVER = /^\.(?:latest|best)\.(?:\d+\.)?tmp$/;
-const PATTERN = /^step-(\d{8,15})(?:\.(?:(replaced|removed)|tmp-(\d+)-([A-Za-z0-9_-]+)))?$/;
+const PATTERN = /^step-(\d{8,15})(?:\.(?:(replaced|removed|spare)|tmp-(\d+)-([A-Za-z0-9_-]+)))?$/;
 
 export function roleOf(name: string): FolderRole {
   if (POINTER_LEFTOVER.test(name)) return { kind: 'pointer-leftover' };
   const match = PATTERN.exec(name);
   if (match === null) return { kind: 'other' };
   const step = Number(match[1]);
-  if (match[2] === 'replaced' || match[2] === 'removed') return { kind: match[2], step };
+  if (match[2] !== undefined) return { kind: match[2] as 'replaced' | 'removed' | 'spare', step };
   if (match[3] !== undefined) return { kind: 'temporary', step, pid: Number(match[3]), host: match[4] };
   return { kind: 'checkpoint', step };
 }
@@ -41,6 +43,10 @@ export function replacedName(step: number): string {
 
 export function removedName(step: number): string {
   return `${stepName(step)}.removed`;
+}
+
+export function spareName(step: number): string {
+  return `${stepName(step)}.spare`;
 }
 
 /** Host names may hold characters that would make the name ambiguous. */

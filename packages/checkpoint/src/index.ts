@@ -30,3 +30,4 @@ export {
 } from './save-stages.js';
 export { countWriters, divideBySize, divideTensors, shardName } from './shard-plan.js';
 export { type ShardFile, ShardWriter, type WrittenShard } from './shard-writer.js';
+export { dropSpares } from './spare-files.js';

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises
 import os from 'node:os';
 import path from 'node:path';
 import { type Logger, SlipError, syncFolder } from '@slip/core';
-import { removedName, replacedName, roleOf, stepName, temporaryName } from './folder-names.js';
+import { removedName, replacedName, roleOf, spareName, stepName, temporaryName } from './folder-names.js';
 import { clearLeftovers } from './leftovers.js';
 import {
   COMMIT_NAME,
@@ -16,6 +16,7 @@ import {
 } from './manifest.js';
 import { readPointer, setPointer } from './pointer.js';
 import { planRetention, type StoredCheckpoint } from './retention.js';
+import { dropUnwritten, keepsSpares, takeSpares } from './spare-files.js';
 import { verifyFolder } from './verify-folder.js';
 
 /** What goes on record with the files of a checkpoint, and what may leave once it is safe. */
@@ -28,6 +29,8 @@ export interface CommitOptions {
   readonly keepLast: number;
   /** Keeps others besides, for example every tenth. */
   readonly keep?: (step: number) => boolean;
+  /** Another save follows, after which `dropSpares` is called: where it is faster, files that may leave are kept for it. */
+  readonly isOneOfMany?: boolean;
   /** Told of what went wrong after the new checkpoint was safe. */
   readonly log?: Logger;
 }
@@ -41,11 +44,11 @@ export interface CommittedSave {
 }
 
 /** Room that a file system needs beside the tensors: headers, manifest, its own tables. */
-const SPARE_BYTES = 64 << 10;
+const OTHER_BYTES = 64 << 10;
 
 /**
- * Makes the temporary folder into which shards of `step` are written, after what dead saves left has gone. One save at a time
- * in a folder.
+ * Makes the temporary folder into which shards of `step` are written, after what dead saves left has gone. It may hold files to be
+ * written over. One save at a time in a folder.
  * @param folder `<run>/checkpoints`; made if needed
  * @param bytes how much will be written; refused here where the disk has less, rather than half-way
  * @throws the system's own error
@@ -54,8 +57,14 @@ export async function beginSave(folder: string, step: number, bytes: number): Pr
   const temporary = path.join(folder, temporaryName(step, process.pid, os.hostname()));
   await mkdir(folder, { recursive: true });
   await clearLeftovers(folder, os.hostname());
-  await checkRoom(folder, bytes + SPARE_BYTES);
   await mkdir(temporary);
+  try {
+    const found = await takeSpares(folder, temporary);
+    await checkRoom(folder, bytes + OTHER_BYTES - found);
+  } catch (error) {
+    await abandonSave(temporary);
+    throw error;
+  }
   return temporary;
 }
 
@@ -71,6 +80,14 @@ export async function commitSave(
 ): Promise<CommittedSave> {
   const { step, state } = options;
   const place = path.join(folder, stepName(step));
+  await dropUnwritten(
+    temporary,
+    new Set(
+      Object.values(shards)
+        .flat()
+        .map(({ name }) => name),
+    ),
+  );
   const manifest = encodeManifest({ step, createdAt: new Date().toISOString(), files: shards, state });
   await writeSynced(path.join(temporary, MANIFEST_NAME), manifest);
   await syncFolder(temporary);
@@ -147,7 +164,7 @@ async function putInPlace(folder: string, step: number, temporary: string): Prom
 }
 
 /** @returns folders that nobody needs any more */
-async function tidyUp(folder: string, { step, keepLast, keep }: CommitOptions): Promise<string[]> {
+async function tidyUp(folder: string, { step, keepLast, keep, isOneOfMany }: CommitOptions): Promise<string[]> {
   await setPointer(folder, 'latest', stepName(step));
   const gone = [path.join(folder, replacedName(step))];
   const best = await readPointer(folder, 'best');
@@ -156,11 +173,12 @@ async function tidyUp(folder: string, { step, keepLast, keep }: CommitOptions): 
     keepLast,
     keep: (candidate) => stepName(candidate) === best || keep?.(candidate) === true,
   });
+  const spare = isOneOfMany === true && (await keepsSpares(folder)) ? leaving.at(-1) : undefined;
   for (const old of leaving) {
     // Renamed first, so that a deletion cut off half-way does not look like a damaged checkpoint.
-    const removed = path.join(folder, removedName(old));
-    await rename(path.join(folder, stepName(old)), removed);
-    gone.push(removed);
+    const target = path.join(folder, old === spare ? spareName(old) : removedName(old));
+    await rename(path.join(folder, stepName(old)), target);
+    if (old !== spare) gone.push(target);
   }
   return gone;
 }

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { invariant, type MemoryPlace, threadMemory } from '@slip/core';
 import { HeldTensors } from './held-tensors.js';
 import type { StreamedTensor } from './named-tensor.js';
-import { writeTensorsInPlace } from './safetensors-write.js';
+import { TensorFile } from './safetensors-write.js';
 import type { FromWriter, SentTensor, ToWriter, WriteRequest, WrittenShard } from './shard-writer.js';
 
 invariant(parentPort !== null, 'this file runs in a thread');
@@ -28,28 +28,34 @@ function send(message: FromWriter): void {
 }
 
 async function answer({ folder, files }: WriteRequest): Promise<FromWriter> {
+  const open: TensorFile[] = [];
   try {
     const sent = files.flatMap(({ tensors }) => tensors);
     const tensors = new HeldTensors(sent.map(bytesOf), roomFor);
     held = tensors;
-    const written: WrittenShard[] = [];
     let index = 0;
-    for (const { file, name, metadata, tensors: own } of files) {
+    // All are written before the first is finished, so that the tensors are free soon.
+    for (const { name, metadata, tensors: own } of files) {
       const streamed = own.map((tensor) => streamOf(tensors, tensor, index++));
-      written.push({ file, name, ...(await writeTensorsInPlace(path.join(folder, name), streamed, metadata)) });
+      const file = await TensorFile.open(path.join(folder, name));
+      open.push(file);
+      await file.write(streamed, metadata);
     }
+    const written: WrittenShard[] = [];
+    for (const [i, { file, name }] of files.entries()) written.push({ file, name, ...(await open[i].finish()) });
     return { written };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     return { error: { message, ...(code === undefined ? {} : { code }) } };
   } finally {
     held = undefined;
+    for (const file of open) await file.close().catch(() => undefined);
   }
 }
 
 function streamOf(tensors: HeldTensors, { name, dtype, shape, memory }: SentTensor, index: number): StreamedTensor {
   const byteLength = memory instanceof Uint8Array ? memory.length : memory.bytes;
-  return { name, dtype, shape, byteLength, chunks: () => tensors.pieces(index) };
+  return { name, dtype, shape, byteLength, chunks: () => tensors.pieces(index), again: () => tensors.again(index) };
 }
 
 function bytesOf({ memory }: SentTensor): Uint8Array {

@@ -9,6 +9,7 @@ import {
   commitSave,
   countWriters,
   divideTensors,
+  dropSpares,
   fileMetadata,
   type ManifestShard,
   markBest,
@@ -172,7 +173,10 @@ export class Checkpointer {
     const shares = all.filter((one): one is Share => 'written' in one);
     const shards = byFile(shares.flatMap(({ written }) => written));
     const commit = await this.onFirstRank(options.step, async () => {
-      const { cleared, ...saved } = await commitSave(this.folder, temporary, shards, options);
+      const { cleared, ...saved } = await commitSave(this.folder, temporary, shards, {
+        ...options,
+        isOneOfMany: !isLast,
+      });
       this.cleared = cleared;
       return saved;
     });
@@ -197,7 +201,9 @@ export class Checkpointer {
   async close(): Promise<void> {
     await this.writer.close();
     await this.cleared;
-    if (this.underWay !== undefined && this.group.rank === 0) await abandonSave(this.underWay.temporary);
+    if (this.group.rank !== 0) return;
+    if (this.underWay !== undefined) await abandonSave(this.underWay.temporary);
+    await dropSpares(this.folder);
   }
 
   private async writeShare(temporary: string, share: readonly ShardFile[]): Promise<Share> {

@@ -15,5 +15,6 @@ await saveCheckpoint(folder, {
   files: sampleFiles(Number(value)),
   state: { value: Number(value) },
   keepLast: 1,
+  isOneOfMany: true,
 });
 process.stdout.write(String(remove()));
