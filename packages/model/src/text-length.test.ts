@@ -1,9 +1,12 @@
 // Texts cut to the longest of a batch: losses and gradients are those of the whole context but for rounding, whatever the families,
 // precisions and ranks, in one executor for all lengths.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
-import { createOnnxExecutor, type OnnxExecutorOptions, type StepExecutor } from '@slip/engine';
-import { flexiblePlan, makePlan } from '@slip/engine/trace';
+import { createOnnxExecutor, type OnnxExecutorOptions, openGraphCache, type StepExecutor } from '@slip/engine';
+import { flexiblePlan, makePlan, planAt } from '@slip/engine/trace';
 import { type ModelConfig, resolveModel, stateLayout } from './architecture.js';
 import { initialiseParameters } from './initialise.js';
 import { localCollectives } from './testing/local-collectives.js';
@@ -133,6 +136,21 @@ test('what is behind a text that is not cut off is looked at again, and an execu
   for (const executor of single.executors) await executor.close();
 });
 
+test('found in the cache, a step has the bits of one that was traced, at every length', async (t) => {
+  const model = small('CLIP_VITS16');
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'slip-lengths-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const results: unknown[] = [];
+  for (const options of [{}, { graphCache: openGraphCache({ folder }) }, { graphCache: openGraphCache({ folder }) }]) {
+    const ranks = await open(model, [4], options);
+    results.push(await run(ranks, [4], 28, CONTEXT), await run(ranks, [4], 7, 8));
+    results.push(ranks.executors[0].stats.fromCache);
+    for (const executor of ranks.executors) await executor.close();
+  }
+  const [long, short] = results;
+  assert.deepEqual(results, [...[long, short, false], ...[long, short, false], ...[long, short, true]]);
+});
+
 test('registered towers at the batch sizes of the recipes are one step for all lengths', async () => {
   const shallow = { visionDepth: 1, textDepth: 1, textActivation: 'gelu' as const };
   for (const [name, rows] of [
@@ -143,6 +161,6 @@ test('registered towers at the batch sizes of the recipes are one step for all l
     const { allowed, at } = step.lengths!;
     const place = { rank: 0, worldSize: rows.length, rows };
     const flexible = flexiblePlan(makePlan(step, place), makePlan(at(allowed[0]), place));
-    for (const length of allowed) assert.ok(flexible!.valuesOf(makePlan(at(length), place)).flat().length > 0);
+    for (const length of allowed) assert.ok(planAt(flexible!, makePlan(at(length), place)).varying.flat().length > 0);
   }
 });

@@ -44,7 +44,7 @@ import type { Optimizer } from './optimizer.js';
 import { tellReplaced } from './replaced-samples.js';
 import { stateInputs } from './state-inputs.js';
 import { listenForStop } from './stop-request.js';
-import { createTrainState, stateChecksum, type TrainState, tensorView } from './train-state.js';
+import { createTrainState, differingRanks, stateSums, type TrainState, tensorView } from './train-state.js';
 import type { TrainStepParts } from './train-step.js';
 import { type TrainOutcome, train } from './trainer.js';
 
@@ -277,12 +277,11 @@ function tellIndexing(log: Logger): IndexingProgress {
 
 /** A rank that starts from something else would silently train another model. */
 async function checkRanksAgree(group: ProcessGroup, state: TrainState): Promise<void> {
-  const sums = await group.allGatherObject(stateChecksum(state));
-  const other = sums.findIndex((sum) => sum !== sums[0]);
-  if (other > 0) {
+  const differing = differingRanks(await group.allGatherObject(stateSums(state, group)));
+  if (differing !== undefined) {
     throw new SlipError(
       'checkpoint',
-      `rank ${other} starts from other weights than rank 0; do all nodes see the same run folder?`,
+      `rank ${differing[1]} starts from another state than rank ${differing[0]}; do all nodes see the same run folder?`,
     );
   }
 }

@@ -99,10 +99,38 @@ export function tensorView(state: TrainState, arena: Float32Array, name: string)
   return arena.subarray(entry.offset, entry.offset + entry.size);
 }
 
-/** A checksum of everything that must be equal on all ranks; compared before the first step. */
-export function stateChecksum(state: TrainState): string {
-  const sums = [state.params, ...Object.values(state.moments), state.buffers].map((arena) =>
-    crc32(new Uint8Array(arena.buffer, arena.byteOffset, arena.byteLength)).toString(16),
+/** Ranks that have an arena in common divide its checksum among them in so many pieces. */
+const PIECES = 64;
+
+/** What must be equal on all ranks, compared before the first step: counters and checksums, null where another rank sums that piece. */
+export type StateSums = readonly (number | null)[];
+
+export function stateSums(state: TrainState, { rank, worldSize }: ProcessGroup): StateSums {
+  const { sharers, params, moments, buffers, batchesTracked, step } = state;
+  const own = [crcOf(buffers), batchesTracked, step];
+  // All ranks see the same memory.
+  if (sharers.length === worldSize) return own;
+  const index = sharers.indexOf(rank);
+  const pieces = [params, ...Object.values(moments)].flatMap((arena) =>
+    Array.from({ length: PIECES }, (_, piece) => {
+      if (piece % sharers.length !== index) return null;
+      const place = (part: number) => Math.floor((arena.length * part) / PIECES);
+      return crcOf(arena.subarray(place(piece), place(piece + 1)));
+    }),
   );
-  return [...sums, state.batchesTracked, state.step].join('-');
+  return [...own, ...pieces];
+}
+
+/** @returns a rank whose state differs from that of a lower rank, and that rank; undefined where all are equal */
+export function differingRanks(all: readonly StateSums[]): readonly [number, number] | undefined {
+  for (const place of all[0]?.keys() ?? []) {
+    const first = all.findIndex((sums) => sums[place] !== null);
+    const other = all.findIndex((sums) => sums[place] !== null && sums[place] !== all[first]![place]);
+    if (other >= 0) return [first, other];
+  }
+  return undefined;
+}
+
+function crcOf({ buffer, byteOffset, byteLength }: Float32Array): number {
+  return crc32(new Uint8Array(buffer, byteOffset, byteLength));
 }

@@ -7,8 +7,9 @@ import { KERNELS } from '../kernels/table.js';
 import { MODEL_SESSION_CONFIG } from '../onnx/lower.js';
 import type { Completion, MilestonePlan, Milestones } from '../passes/milestones.js';
 import { planOf } from '../plan/cached-plan.js';
-import { type FlexiblePlan, flexiblePlan, type VaryingValue } from '../plan/flexible-plan.js';
+import type { LengthPlan, VaryingValue } from '../plan/flexible-plan.js';
 import type { GraphCache } from '../plan/graph-cache.js';
+import { planLengths } from '../plan/plan-lengths.js';
 import type { PlannedMemory, PlannedSegment, PlannedValue, PlannedWork, StepPlan } from '../plan/step-plan.js';
 import type { StepBindings, StepDefinition, StepExecutor } from '../step.js';
 import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
@@ -49,9 +50,11 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
  */
 export async function createOnnxExecutor(step: StepDefinition, options: OnnxExecutorOptions): Promise<StepExecutor> {
   const begun = performance.now();
-  const { plan: longest, fromCache } = await planOf(step, options, options.graphCache);
-  const flexible = options.anyLength === true ? await planLengths(step, longest, options) : undefined;
-  const plan = flexible?.plan ?? longest;
+  const canCut = options.anyLength === true && (options.provider ?? 'cpu') === 'cpu';
+  const lengths = canCut ? await planLengths(step, options, options.graphCache) : undefined;
+  const { plan, fromCache } = lengths ?? (await planOf(step, options, options.graphCache));
+  const fullLength = step.lengths?.allowed.at(-1) ?? 0;
+  const full = (await lengths?.at(fullLength)) ?? plan;
   const traceMs = performance.now() - begun;
   const { collectives } = options;
   if (plan.numCollectives > 0 && collectives === undefined) {
@@ -66,16 +69,15 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   const start = performance.now();
   const sessions: (ort.InferenceSession | undefined)[] = [];
   for (const each of plan.segments) sessions.push(await compile(each, options));
-  const fullLength = step.lengths?.allowed.at(-1) ?? 0;
   const names = plan.segments.map((segment) => ({
     name: segment.name,
     inputs: segment.inputs.map(({ name }) => name),
     outputs: segment.outputs.map(({ name }) => name),
   }));
-  const bound = new Map([[fullLength, bind(longest, names, memory, flexible?.valuesOf(longest))]]);
+  const bound = new Map([[fullLength, bind(full, names, memory)]]);
   const bindLength = async (length: number): Promise<readonly BoundSegment[]> => {
-    const shorter = await planOf(step.lengths!.at(length), options, options.graphCache);
-    const segments = bind(shorter.plan, names, memory.forLength(shorter.plan), flexible!.valuesOf(shorter.plan));
+    const shorter = await lengths!.at(length);
+    const segments = bind(shorter, names, memory.forLength(shorter));
     bound.set(length, segments);
     return segments;
   };
@@ -92,7 +94,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   return {
     input: (name) => boundArray('input', inputs, name),
     output: (name) => boundArray('output', outputs, name),
-    ...(flexible === undefined
+    ...(lengths === undefined
       ? {}
       : {
           lengths: step.lengths!.allowed,
@@ -147,18 +149,6 @@ interface BoundSegment {
   readonly after: readonly Work[];
 }
 
-/** @returns undefined where the step has one length, or lengths whose graphs differ */
-async function planLengths(
-  step: StepDefinition,
-  longest: StepPlan,
-  options: OnnxExecutorOptions,
-): Promise<FlexiblePlan | undefined> {
-  const { lengths } = step;
-  if (lengths === undefined || lengths.allowed.length < 2 || (options.provider ?? 'cpu') !== 'cpu') return undefined;
-  const shortest = await planOf(lengths.at(lengths.allowed[0]!), options, options.graphCache);
-  return flexiblePlan(longest, shortest.plan);
-}
-
 /** @returns undefined where a segment has no nodes: only host or wire work */
 async function compile(
   { name, model }: PlannedSegment,
@@ -187,17 +177,13 @@ interface SegmentNames {
   readonly outputs: readonly string[];
 }
 
-/** @param varying what the models need of the length, for each segment */
-function bind(
-  plan: StepPlan,
-  names: readonly SegmentNames[],
-  memory: StepMemory,
-  varying?: readonly VaryingValue[][],
-): BoundSegment[] {
+function bind(plan: StepPlan | LengthPlan, names: readonly SegmentNames[], memory: StepMemory): BoundSegment[] {
+  const varying = 'varying' in plan ? plan.varying : [];
+
   const tensors = (values: readonly PlannedValue[], called: readonly string[]) =>
     Object.fromEntries(values.map((value, i) => [called[i]!, memory.tensor(value)]));
   return plan.segments.map(({ inputs, outputs, after }, i) => ({
-    feeds: { ...tensors(inputs, names[i]!.inputs), ...varyingTensors(varying?.[i] ?? []) },
+    feeds: { ...tensors(inputs, names[i]!.inputs), ...varyingTensors(varying[i] ?? []) },
     fetches: tensors(outputs, names[i]!.outputs),
     after: after.map((work) => bindWork(work, memory)),
   }));

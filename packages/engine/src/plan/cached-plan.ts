@@ -16,13 +16,26 @@ export interface FoundPlan {
 
 /** @throws SlipError as `traceStep` */
 export async function planOf(step: StepDefinition, options: PlanOptions, cache?: GraphCache): Promise<FoundPlan> {
-  const key = cache === undefined ? undefined : planKey(step, options);
-  const known = key === undefined ? undefined : await cache?.read(key);
-  if (known !== undefined && hasMilestones(known, options)) return { plan: known, fromCache: true };
-  const { makePlan } = await import('./make-plan.js');
-  const plan = makePlan(step, options);
-  if (key !== undefined) await cache?.write(key, plan);
-  return { plan, fromCache: false };
+  const fits = (known: StepPlan) => hasMilestones(known, options);
+  const { value, isKept } = await kept<StepPlan>(cache, planKey(step, options), fits, async () => {
+    const { makePlan } = await import('./make-plan.js');
+    return makePlan(step, options);
+  });
+  return { plan: value, fromCache: isKept };
+}
+
+/** What the cache has by this key, where it fits; else it is made, and kept. @param key undefined for what cannot be kept */
+export async function kept<T>(
+  cache: GraphCache | undefined,
+  key: string | undefined,
+  fits: (known: T) => boolean,
+  make: () => Promise<T>,
+): Promise<{ readonly value: T; readonly isKept: boolean }> {
+  const known = key === undefined ? undefined : ((await cache?.read(key)) as T | undefined);
+  if (known !== undefined && fits(known)) return { value: known, isKept: true };
+  const value = await make();
+  if (key !== undefined) await cache?.write(key, value);
+  return { value, isKept: false };
 }
 
 /**
@@ -39,7 +52,8 @@ export function planKey(step: StepDefinition, options: PlanOptions): string | un
   return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
 
-function hasMilestones({ milestones }: StepPlan, options: PlanOptions): boolean {
+/** Whether a plan is cut as it is wanted now. */
+export function hasMilestones({ milestones }: StepPlan, options: PlanOptions): boolean {
   if (milestones === undefined) return options.milestones === undefined;
   const wanted = options.milestones?.(milestones.completion);
   return wanted !== undefined && isDeepStrictEqual(wanted, milestones.groups);

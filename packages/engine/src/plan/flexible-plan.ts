@@ -14,14 +14,18 @@ export interface VaryingValue extends Pick<TensorProto, 'dims' | 'dataType' | 'r
   readonly name: string;
 }
 
+/** Plain data, to be kept. */
 export interface FlexiblePlan {
   /** That of the longest, with models for any length. */
   readonly plan: StepPlan;
-  /**
-   * What each segment's model needs of a length, from that length's own plan.
-   * @throws Error where that plan differs in more than sizes
-   */
-  valuesOf(plan: StepPlan): VaryingValue[][];
+  /** What varies in the model of each segment. */
+  readonly places: readonly (readonly Place[])[];
+}
+
+/** The plan of one length, without models: those of `FlexiblePlan` serve it. */
+export interface LengthPlan extends StepPlan {
+  /** What each segment's model needs of this length. */
+  readonly varying: readonly (readonly VaryingValue[])[];
 }
 
 /**
@@ -43,19 +47,21 @@ export function flexiblePlan(longest: StepPlan, other: StepPlan): FlexiblePlan |
       places.push(varying);
       return { ...segment, model: encodeModel(withInputs(graph, second, varying)) };
     });
-    return {
-      plan: { ...longest, segments },
-      valuesOf: (plan) => {
-        sameLayout(longest, plan);
-        return plan.segments.map(({ model }, i) =>
-          model === undefined ? [] : valuesAt(decodeModel(model), decodeModel(segments[i]!.model!), places[i]!),
-        );
-      },
-    };
+    return { plan: { ...longest, segments }, places };
   } catch (error) {
     if (error instanceof Difference) return undefined;
     throw error;
   }
+}
+
+/** @throws Error where `own`, the plan of a length by itself, differs in more than sizes */
+export function planAt({ plan, places }: FlexiblePlan, own: StepPlan): LengthPlan {
+  sameLayout(plan, own);
+  const varying = own.segments.map(({ model }, i) =>
+    model === undefined ? [] : valuesAt(decodeModel(model), decodeModel(plan.segments[i]!.model!), places[i]!),
+  );
+  const segments = own.segments.map(({ model, ...segment }) => segment);
+  return { ...own, segments, varying };
 }
 
 class Difference extends Error {}
@@ -81,7 +87,7 @@ function sameLayout(a: StepPlan, b: StepPlan): void {
 }
 
 /** A constant that varies, and where it is used: the `input`-th of the `node`-th. */
-interface Place {
+export interface Place {
   readonly name: string;
   readonly uses: readonly { readonly node: number; readonly input: number }[];
 }

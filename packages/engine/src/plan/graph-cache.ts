@@ -1,14 +1,14 @@
-// Plans of steps in a folder, by the hash of what decided them. A cache: whatever is wrong with it costs time and nothing else.
+// Plans in a folder, by the hash of what decided them. A cache: whatever is wrong with it costs time and nothing else.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
-import type { StepPlan } from './step-plan.js';
 
 export interface GraphCache {
   /** Undefined when it is not there, or damaged. */
-  read(key: string): Promise<StepPlan | undefined>;
-  write(key: string, plan: StepPlan): Promise<void>;
+  read(key: string): Promise<unknown>;
+  /** @param plan of what `v8.serialize` takes */
+  write(key: string, plan: unknown): Promise<void>;
 }
 
 export interface GraphCacheOptions {
@@ -53,18 +53,18 @@ export function openGraphCache({ folder, maxBytes = 256e6 }: GraphCacheOptions):
   };
 }
 
-function encode(plan: StepPlan): Buffer {
+function encode(plan: unknown): Buffer {
   const body = serialize(plan);
   return Buffer.concat([MAGIC, createHash('sha256').update(body).digest(), body]);
 }
 
 /** @throws Error when the bytes are not those that were written */
-function decode(bytes: Buffer): StepPlan {
+function decode(bytes: Buffer): unknown {
   const body = bytes.subarray(MAGIC.length + DIGEST_BYTES);
   const digest = bytes.subarray(MAGIC.length, MAGIC.length + DIGEST_BYTES);
   const isOurs = bytes.subarray(0, MAGIC.length).equals(MAGIC) && digest.length === DIGEST_BYTES;
   if (!isOurs || !timingSafeEqual(digest, createHash('sha256').update(body).digest())) throw new Error('damaged');
-  return deserialize(body) as StepPlan;
+  return deserialize(body);
 }
 
 /** Also takes away what a killed process left half-written an hour ago. */
