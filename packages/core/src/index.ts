@@ -11,4 +11,11 @@ export { nearestName } from './nearest-name.js';
 export { RandomStream } from './random.js';
 export { hashSources } from './source-hash.js';
 export { type MemoryPlace, type ThreadMemory, threadMemory } from './thread-memory.js';
+export {
+  compileWasm,
+  instantiateWasm,
+  type SharedWasmMemory,
+  sharedWasmMemory,
+  type WasmModule,
+} from './web-assembly.js';
 export { locateData, readZipDirectory, type ZipArchive, type ZipEntry } from './zip-directory.js';

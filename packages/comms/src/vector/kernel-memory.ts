@@ -1,14 +1,8 @@
 // The memory in which the kernels work. Values that lie elsewhere are copied through blocks that stay in the cache. Memory that was
 // mapped can be shown instead: its pages are mapped a second time inside WebAssembly's memory, and nothing is copied.
-import { SlipError, threadMemory } from '@slip/core';
+import { compileWasm, instantiateWasm, SlipError, threadMemory } from '@slip/core';
 import { loadNative } from '../shared/native.js';
 import { KERNELS_BINARY } from './kernels-binary.js';
-
-/** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
 
 interface Exports {
   /** `grow` takes pages of 64 KiB and leaves the old buffer detached. */
@@ -53,8 +47,7 @@ interface Shown {
   place?: Place | 'unseen';
 }
 
-export const kernels = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(KERNELS_BINARY, 'base64')))
-  .exports as Exports;
+export const kernels = instantiateWasm<Exports>(compileWasm(KERNELS_BINARY));
 const shown: Shown[] = [];
 let windowsEnd = WINDOWS_AT;
 /** Blocks of which there are at least two; the second one also as halves. Anew after each growth of the memory, as all views of it. */

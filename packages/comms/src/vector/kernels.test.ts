@@ -9,7 +9,7 @@ import { placeOf, show } from './kernel-memory.js';
 import { combineTree, copyBytes, type Digest, digestOf, fromHalf, takeFloats, takeHalves, toHalf } from './kernels.js';
 
 test('the binary is what the source compiles to', async () => {
-  const text = await compileKernels(readFileSync(sourceFile('kernels.wat'), 'utf8'));
+  const text = await compileKernels('kernels');
   assert.equal(readFileSync(sourceFile('kernels-binary.ts'), 'utf8'), text, 'run npm run kernels -w @slip/comms');
 });
 

@@ -7,7 +7,7 @@ import { compileKernels, sourceFile } from './compile-kernels.js';
 import { addAndProject, expandAndSubtract, projectBack } from './matrix-kernels.js';
 
 test('the binary is what the source compiles to', async () => {
-  const text = await compileKernels(readFileSync(sourceFile('matrix-kernels.wat'), 'utf8'), 'matrix-kernels');
+  const text = await compileKernels('matrix-kernels');
   const found = readFileSync(sourceFile('matrix-kernels-binary.ts'), 'utf8');
   assert.equal(found, text, 'run npm run kernels -w @slip/comms');
 });

@@ -1,12 +1,7 @@
 // Products of a large matrix with thin ones on the vector units, row by row through a block of WebAssembly's memory that stays
 // in the cache. What they are for is PowerSGD's; here they are products.
+import { compileWasm, instantiateWasm } from '@slip/core';
 import { MATRIX_KERNELS_BINARY } from './matrix-kernels-binary.js';
-
-/** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-};
 
 interface Exports {
   /** `grow` takes pages of 64 KiB and leaves the old buffer detached. */
@@ -23,8 +18,7 @@ export interface MatrixShape {
 }
 
 const PAGE = 65_536;
-const exports = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(MATRIX_KERNELS_BINARY, 'base64')))
-  .exports as Exports;
+const exports = instantiateWasm<Exports>(compileWasm(MATRIX_KERNELS_BINARY));
 
 /** Blocks of one row each: two for rows of large matrices, then those of the thin one. */
 interface Blocks {

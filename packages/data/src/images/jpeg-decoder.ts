@@ -2,7 +2,7 @@
 // than a pipeline of sharp (docs/adr/0018). What it has the least doubt about is left to sharp.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { invariant } from '@slip/core';
+import { compileWasm, instantiateWasm, invariant, type WasmModule } from '@slip/core';
 import { type PixelImage, pixelImage } from '../transforms/pixel-image.js';
 
 export type Shrink = 1 | 2 | 4 | 8;
@@ -11,12 +11,6 @@ export type Shrink = 1 | 2 | 4 | 8;
 export interface ShrunkImage extends PixelImage {
   readonly shrink: Shrink;
 }
-
-/** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-};
 
 /** TurboJPEG's C interface. */
 interface TurboJpeg {
@@ -98,16 +92,14 @@ class JpegDecoder {
       throw new JumpedOut();
     };
     const nothing = () => 0;
-    compiled ??= new WebAssembly.Module(
-      readFileSync(createRequire(import.meta.url).resolve('@cwasm/jpeg-turbo/jpeg-turbo.wasm')),
-    );
-    this.turbo = new WebAssembly.Instance(compiled, {
+    compiled ??= compileWasm(readFileSync(createRequire(import.meta.url).resolve('@cwasm/jpeg-turbo/jpeg-turbo.wasm')));
+    this.turbo = instantiateWasm<TurboJpeg>(compiled, {
       env: { setjmp: nothing, longjmp },
       wasi_snapshot_preview1: {
         ...{ proc_exit: longjmp, environ_sizes_get: nothing, environ_get: nothing },
         ...{ fd_close: nothing, fd_seek: nothing, fd_write: nothing },
       },
-    }).exports as TurboJpeg;
+    });
     this.handle = this.turbo.tjInitDecompress();
     this.header = this.turbo.malloc(16);
     invariant(this.handle !== 0 && this.header !== 0, 'the JPEG decoder starts');
@@ -151,7 +143,7 @@ class JpegDecoder {
   }
 }
 
-let compiled: object | undefined;
+let compiled: WasmModule | undefined;
 let decoder: JpegDecoder | undefined;
 
 class JumpedOut extends Error {}

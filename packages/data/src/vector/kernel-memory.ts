@@ -1,12 +1,15 @@
 // Memory that the pixel kernels work in and that threads share: a batch in front, what is needed to make it behind.
-import { invariant } from '@slip/core';
+import {
+  compileWasm,
+  instantiateWasm,
+  invariant,
+  type SharedWasmMemory,
+  sharedWasmMemory,
+  type WasmModule,
+} from '@slip/core';
 import { PIXEL_KERNELS_BINARY } from './pixel-kernels-binary.js';
 
-/** Shared between threads by sending it; `grow` takes pages of 64 KiB and leaves earlier views of it valid. */
-export interface KernelMemory {
-  readonly buffer: SharedArrayBuffer;
-  grow(pages: number): number;
-}
+export type KernelMemory = SharedWasmMemory;
 
 export interface PixelKernels {
   narrow(
@@ -64,20 +67,13 @@ export interface PixelKernels {
   ): void;
 }
 
-/** What of the global is used here: Node has it, @types/node leaves it to the browser's library. */
-declare const WebAssembly: {
-  readonly Memory: new (limits: { initial: number; maximum: number; shared: boolean }) => KernelMemory;
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: { env: { memory: KernelMemory } }) => { readonly exports: unknown };
-};
-
 const PAGE = 65_536;
 /** What 32-bit addresses reach. */
 export const MAX_MEMORY_BYTES = 65_536 * PAGE;
 
 export function createKernelMemory(bytes: number): KernelMemory {
   const initial = Math.max(1, Math.ceil(bytes / PAGE));
-  return new WebAssembly.Memory({ initial, maximum: MAX_MEMORY_BYTES / PAGE, shared: true });
+  return sharedWasmMemory(initial, MAX_MEMORY_BYTES / PAGE);
 }
 
 export function ensureBytes(memory: KernelMemory, bytes: number): void {
@@ -86,10 +82,10 @@ export function ensureBytes(memory: KernelMemory, bytes: number): void {
   if (missing > 0) memory.grow(missing);
 }
 
-let compiled: object | undefined;
+let compiled: WasmModule | undefined;
 
 /** The kernels on this memory, in this thread. */
 export function kernelsOn(memory: KernelMemory): PixelKernels {
-  compiled ??= new WebAssembly.Module(Buffer.from(PIXEL_KERNELS_BINARY, 'base64'));
-  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as PixelKernels;
+  compiled ??= compileWasm(PIXEL_KERNELS_BINARY);
+  return instantiateWasm<PixelKernels>(compiled, { env: { memory } });
 }

@@ -1,6 +1,6 @@
 // Macros for WebAssembly text: `(macro $name (param $a) ... body)` at the top of a module, used as `($name x ...)`. Engines do not
 // inline functions, and a call costs more than what small helpers do.
-import { invariant } from '@slip/core';
+import { invariant } from './errors.js';
 
 type Node = string | readonly Node[];
 
