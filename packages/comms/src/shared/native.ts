@@ -19,7 +19,7 @@ export interface Native {
 }
 
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
-const [PROT_READ_WRITE, MAP_SHARED_POPULATE] = [3, 0x8001];
+const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];
 /** Shared with nobody as long as this process does not fork, but private memory cannot be mapped twice. */
 const MAP_SHARED_ANONYMOUS = 0x21;
 const MREMAP_MAYMOVE_FIXED = 3;
@@ -67,7 +67,8 @@ function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
   };
   return {
     map(fd, bytes) {
-      const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, 0);
+      // Pages are not looked up ahead: they are there (`reserve`), and of the arenas of many ranks one touches a small part.
+      const address = mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED, fd, 0);
       return mapped(address, bytes);
     },
     mapOwn: (bytes) => mapped(mmap(null, bytes, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0), bytes),
