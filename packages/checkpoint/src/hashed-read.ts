@@ -1,6 +1,5 @@
 // Reads files into memory of the caller's, and hashes them on the way where they have to be verified.
 import { createHash } from 'node:crypto';
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { SlipError } from '@slip/core';
 
@@ -9,8 +8,6 @@ export type Part = Uint8Array | { readonly skip: number };
 
 /** Small enough to be hashed from the processor's cache. */
 const PIECE_BYTES = 1 << 20;
-/** What one core keeps for itself. */
-const CACHED_BYTES = 256 << 10;
 /** One read call moves at most this much: the system refuses more than 2 GiB. */
 const READ_BYTES = 64 << 20;
 
@@ -35,21 +32,6 @@ export async function readHashed(file: string, handle: FileHandle, parts: readon
   }
   if (previous !== undefined) hash.update(previous);
   return hash.digest('hex');
-}
-
-/**
- * The bytes `[begin, end)`, for a file that is in memory: one buffer in the cache of the processor that hashes it. A piece may be
- * used until the next one is asked for.
- * @throws SlipError `checkpoint` where the file is too short; the system's own error
- */
-export function* readPieces(file: string, { fd }: FileHandle, begin: number, end: number): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(CACHED_BYTES, end - begin));
-  for (let position = begin; position < end; ) {
-    const bytesRead = readSync(fd, buffer, 0, Math.min(buffer.length, end - position), position);
-    if (bytesRead === 0) throw new SlipError('checkpoint', `${file} ended at byte ${position} while it was read`);
-    yield buffer.subarray(0, bytesRead);
-    position += bytesRead;
-  }
 }
 
 /** @throws SlipError `checkpoint` where the file is too short; the system's own error */

@@ -30,17 +30,15 @@ export class HeldTensors {
     const tensor = this.tensors[index];
     while (tensor.given < tensor.bytes.length) {
       if (this.failure !== undefined) throw this.failure;
+      const isLent = !this.isReleased;
       const piece = tensor.bytes.subarray(tensor.given, tensor.given + PIECE_BYTES);
       tensor.given += piece.length;
-      yield* this.lend(piece);
-    }
-  }
-
-  /** For a tensor all of whose pieces have been given out: they are given again until the owner asks for its memory. */
-  async *again(index: number): AsyncGenerator<Uint8Array> {
-    const { bytes } = this.tensors[index];
-    for (let begin = 0; begin < bytes.length && !this.isReleased; begin += PIECE_BYTES) {
-      yield* this.lend(bytes.subarray(begin, begin + PIECE_BYTES));
+      if (isLent) this.lent += 1;
+      try {
+        yield piece;
+      } finally {
+        if (isLent) this.takeBack();
+      }
     }
   }
 
@@ -53,16 +51,6 @@ export class HeldTensors {
     }
     this.isReleased = true;
     if (this.lent > 0) await new Promise<void>((resolve) => this.waiting.push(resolve));
-  }
-
-  private *lend(piece: Uint8Array): Generator<Uint8Array> {
-    const isLent = !this.isReleased;
-    if (isLent) this.lent += 1;
-    try {
-      yield piece;
-    } finally {
-      if (isLent) this.takeBack();
-    }
   }
 
   private copyRest(): void {

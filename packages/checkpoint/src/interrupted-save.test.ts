@@ -10,24 +10,16 @@ import { type Logger, SlipError, silentLogger } from '@slip/core';
 import { findLatestCheckpoint, saveCheckpoint } from './index.js';
 import { installFaultPoints } from './testing/fault-points.js';
 import { assertHoldsSample, sampleFiles } from './testing/sample-tensors.js';
-import { folderInMemory, temporaryFolder } from './testing/temporary-folder.js';
+import { temporaryFolder } from './testing/temporary-folder.js';
 
 const PROGRAM = fileURLToPath(new URL('./testing/killed-save.js', import.meta.url));
 const noWarnings: Logger = { ...silentLogger, warn: (message) => assert.fail(`unexpected warning: ${message}`) };
 
 /** @param last only the last so many operations, for what differs only there */
-async function runKilled(
-  t: TestContext,
-  step: number,
-  last = Number.POSITIVE_INFINITY,
-  parent = temporaryFolder(t),
-): Promise<void> {
-  const origin = path.join(parent, 'origin');
-  // Two, so that in memory the first one's files are written over by the save that is killed.
-  const options = { keepLast: 1, isOneOfMany: true };
-  await saveCheckpoint(origin, { step: 4, files: sampleFiles(0), state: { value: 0 }, ...options });
-  await saveCheckpoint(origin, { step: 5, files: sampleFiles(1), state: { value: 1 }, ...options });
-  const folder = path.join(parent, 'checkpoints');
+async function runKilled(t: TestContext, step: number, last = Number.POSITIVE_INFINITY): Promise<void> {
+  const origin = path.join(temporaryFolder(t), 'origin');
+  await saveCheckpoint(origin, { step: 5, files: sampleFiles(1), state: { value: 1 }, keepLast: 1 });
+  const folder = path.join(temporaryFolder(t), 'checkpoints');
   const program = (killAt: number) =>
     spawnSync(process.execPath, [PROGRAM, folder, String(step), '2', String(killAt)], { encoding: 'utf8' });
   const startAfresh = () => {
@@ -59,11 +51,6 @@ test('killed at any operation of a save, a run continues from the previous or th
 
 test('killed while a checkpoint of the same step is being replaced, one of the two is whole', async (t) => {
   await runKilled(t, 5, 18);
-});
-
-test('killed at any operation of a save in memory, over files of a checkpoint that left, likewise', async (t) => {
-  const folder = folderInMemory(t);
-  if (folder !== undefined) await runKilled(t, 6, Number.POSITIVE_INFINITY, folder);
 });
 
 for (const code of ['ENOSPC', 'EIO']) {

@@ -25,8 +25,6 @@ export interface StreamedTensor {
   readonly byteLength: number;
   /** Row-major, little endian. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** After `chunks` has ended: the same bytes from the first on, as many as are still in memory. */
-  again?(): AsyncIterable<Uint8Array>;
 }
 
 export type WritableTensor = NamedTensor | StreamedTensor;

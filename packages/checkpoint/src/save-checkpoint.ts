@@ -12,8 +12,9 @@ import {
   commitSave,
   saveFailure,
 } from './save-stages.js';
+import { dropSpares } from './spare-files.js';
 
-export interface SaveOptions extends CommitOptions {
+export interface SaveOptions extends Omit<CommitOptions, 'isOneOfMany'> {
   /** Tensors by logical file name, such as `model` and `optimizer`; borrowed until the save resolves. */
   readonly files: Readonly<Record<string, readonly WritableTensor[]>>;
 }
@@ -38,6 +39,7 @@ export async function saveCheckpoint(folder: string, options: SaveOptions): Prom
     const bytes = Object.values(files)
       .flat()
       .reduce((sum, tensor) => sum + byteLengthOf(tensor), 0);
+    await dropSpares(folder);
     temporary = await beginSave(folder, step, bytes);
     const shards: Record<string, ManifestShard[]> = {};
     for (const [file, tensors] of Object.entries(files)) {

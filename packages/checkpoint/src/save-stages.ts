@@ -14,9 +14,10 @@ import {
   MANIFEST_NAME,
   type ManifestShard,
 } from './manifest.js';
+import { canMapFiles } from './mapped-files.js';
 import { readPointer, setPointer } from './pointer.js';
 import { planRetention, type StoredCheckpoint } from './retention.js';
-import { dropUnwritten, keepsSpares, takeSpares } from './spare-files.js';
+import { dropUnwritten, spareBytes, takeSpares } from './spare-files.js';
 import { verifyFolder } from './verify-folder.js';
 
 /** What goes on record with the files of a checkpoint, and what may leave once it is safe. */
@@ -29,7 +30,7 @@ export interface CommitOptions {
   readonly keepLast: number;
   /** Keeps others besides, for example every tenth. */
   readonly keep?: (step: number) => boolean;
-  /** Another save follows, after which `dropSpares` is called: where it is faster, files that may leave are kept for it. */
+  /** Another save by `ShardWriter` follows, and after the last one `dropSpares`: where it is faster, files that may leave are kept for it. */
   readonly isOneOfMany?: boolean;
   /** Told of what went wrong after the new checkpoint was safe. */
   readonly log?: Logger;
@@ -47,8 +48,8 @@ export interface CommittedSave {
 const OTHER_BYTES = 64 << 10;
 
 /**
- * Makes the temporary folder into which shards of `step` are written, after what dead saves left has gone. It may hold files to be
- * written over. One save at a time in a folder.
+ * Makes the temporary folder into which shards of `step` are written by `ShardWriter`, after what dead saves left has gone. It may hold
+ * files to be written over. One save at a time in a folder.
  * @param folder `<run>/checkpoints`; made if needed
  * @param bytes how much will be written; refused here where the disk has less, rather than half-way
  * @throws the system's own error
@@ -57,14 +58,9 @@ export async function beginSave(folder: string, step: number, bytes: number): Pr
   const temporary = path.join(folder, temporaryName(step, process.pid, os.hostname()));
   await mkdir(folder, { recursive: true });
   await clearLeftovers(folder, os.hostname());
+  await checkRoom(folder, bytes + OTHER_BYTES - (await spareBytes(folder)));
   await mkdir(temporary);
-  try {
-    const found = await takeSpares(folder, temporary);
-    await checkRoom(folder, bytes + OTHER_BYTES - found);
-  } catch (error) {
-    await abandonSave(temporary);
-    throw error;
-  }
+  await takeSpares(folder, temporary);
   return temporary;
 }
 
@@ -173,7 +169,7 @@ async function tidyUp(folder: string, { step, keepLast, keep, isOneOfMany }: Com
     keepLast,
     keep: (candidate) => stepName(candidate) === best || keep?.(candidate) === true,
   });
-  const spare = isOneOfMany === true && (await keepsSpares(folder)) ? leaving.at(-1) : undefined;
+  const spare = isOneOfMany === true && (await canMapFiles(folder)) ? leaving.at(-1) : undefined;
   for (const old of leaving) {
     // Renamed first, so that a deletion cut off half-way does not look like a damaged checkpoint.
     const target = path.join(folder, old === spare ? spareName(old) : removedName(old));

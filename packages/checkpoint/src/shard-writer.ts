@@ -1,5 +1,6 @@
 // Writes shards in a thread of their own, straight from the caller's memory, while the caller goes on; what is not written when it
 // wants to change that memory is copied first.
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { invariant, type MemoryPlace, threadMemory } from '@slip/core';
 import type { ManifestShard } from './manifest.js';
@@ -39,7 +40,7 @@ export interface WriteRequest {
   }[];
 }
 
-export type ToWriter = WriteRequest | { readonly release: number };
+export type ToWriter = WriteRequest | { readonly release: number } | { readonly close: true };
 
 export type FromWriter =
   | { readonly written: readonly WrittenShard[] }
@@ -106,7 +107,17 @@ export class ShardWriter {
 
   /** Ends the thread, in the middle of a file if need be; a write under way rejects. */
   async close(): Promise<void> {
-    await this.thread?.terminate();
+    const { thread } = this;
+    if (thread === undefined) return;
+    if (this.writing !== undefined) {
+      await thread.terminate();
+      return;
+    }
+    // Left to itself, because what it has mapped would stay until the process ends.
+    const ended = once(thread, 'exit');
+    thread.ref();
+    thread.postMessage({ close: true } satisfies ToWriter);
+    await ended;
   }
 
   private start(): Worker {

@@ -15,6 +15,5 @@ await saveCheckpoint(folder, {
   files: sampleFiles(Number(value)),
   state: { value: Number(value) },
   keepLast: 1,
-  isOneOfMany: true,
 });
 process.stdout.write(String(remove()));
