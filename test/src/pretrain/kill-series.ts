@@ -37,6 +37,8 @@ export async function prepareKillSeries(folder: string, ranks: number): Promise<
       [
         ...['--nproc', String(ranks), '--rows-per-micro-batch', '8', '--update-freq', '2', '--epochs', '9'],
         ...['--checkpoint-every-steps', '2', '--checkpoint-writers', String(ranks), '--max-restarts', String(restarts)],
+        // So that a save soon follows that replaces another, and on tmpfs (TMPDIR=/dev/shm) writes over its files.
+        ...['--keep-checkpoints', '1'],
         ...[
           '--model',
           'SLIP_VITS16',
