@@ -1,4 +1,4 @@
-;; Normal numbers for RandomStream, bit for bit those of its single calls. Compiled into random-kernels-binary.ts by
+;; Many numbers at once for RandomStream, bit for bit those of its single calls. Compiled into random-kernels-binary.ts by
 ;; `npm run kernels -w @slip/core`; a test holds the two together.
 (module
   ;; 0: the state of the stream (a, b, c, counter); 16: a number left over; 24: whether there is one; 64: what was drawn, float32, 4096
@@ -208,6 +208,52 @@
           (local.set $point (i32.add (local.get $point) (i32.const 8)))
           (br_if $values (i32.lt_u (local.get $point) (local.get $points))))
         (br $rounds)))
+    (i32.store (i32.const 0) (local.get $a))
+    (i32.store (i32.const 4) (local.get $b))
+    (i32.store (i32.const 8) (local.get $c))
+    (i32.store (i32.const 12) (local.get $counter)))
+
+  ;; Swaps the numbers at address 0x30000 from place `last` down to `end` exclusively, each with one before it or itself (Fisher-Yates). Places are
+  ;; drawn in blocks of 2048, so that the swaps, which miss the cache, need not wait for draws; what lies in a last part of 2^32 that is not
+  ;; whole is drawn again.
+  (func (export "shuffle") (param $last i32) (param $end i32)
+    (local $a i32) (local $b i32) (local $c i32) (local $counter i32)
+    (local $value i32) (local $place i32) (local $bound i32) (local $count i32) (local $k i32)
+    (local $at i32) (local $other i32) (local $held i32)
+    (local.set $a (i32.load (i32.const 0)))
+    (local.set $b (i32.load (i32.const 4)))
+    (local.set $c (i32.load (i32.const 8)))
+    (local.set $counter (i32.load (i32.const 12)))
+    (block $done
+      (loop $blocks
+        (br_if $done (i32.le_s (local.get $last) (local.get $end)))
+        (local.set $count (i32.sub (local.get $last) (local.get $end)))
+        (local.set $count (select (i32.const 2048) (local.get $count) (i32.gt_s (local.get $count) (i32.const 2048))))
+        (local.set $k (i32.const 0))
+        (local.set $bound (i32.add (local.get $last) (i32.const 1)))
+        (loop $places
+          (loop $again
+            ($draw $value)
+            (local.set $place (i32.rem_u (local.get $value) (local.get $bound)))
+            (br_if $again (i32.gt_u
+              (i32.sub (local.get $value) (local.get $place))
+              (i32.sub (i32.const 0) (local.get $bound)))))
+          (i32.store offset=0x8000 (i32.shl (local.get $k) (i32.const 2)) (i32.shl (local.get $place) (i32.const 2)))
+          (local.set $bound (i32.sub (local.get $bound) (i32.const 1)))
+          (local.set $k (i32.add (local.get $k) (i32.const 1)))
+          (br_if $places (i32.lt_u (local.get $k) (local.get $count))))
+        (local.set $k (i32.const 0))
+        (local.set $at (i32.shl (local.get $last) (i32.const 2)))
+        (loop $swaps
+          (local.set $other (i32.load offset=0x8000 (i32.shl (local.get $k) (i32.const 2))))
+          (local.set $held (i32.load offset=0x30000 (local.get $at)))
+          (i32.store offset=0x30000 (local.get $at) (i32.load offset=0x30000 (local.get $other)))
+          (i32.store offset=0x30000 (local.get $other) (local.get $held))
+          (local.set $at (i32.sub (local.get $at) (i32.const 4)))
+          (local.set $k (i32.add (local.get $k) (i32.const 1)))
+          (br_if $swaps (i32.lt_u (local.get $k) (local.get $count))))
+        (local.set $last (i32.sub (local.get $last) (local.get $count)))
+        (br $blocks)))
     (i32.store (i32.const 0) (local.get $a))
     (i32.store (i32.const 4) (local.get $b))
     (i32.store (i32.const 8) (local.get $c))

@@ -1,7 +1,7 @@
 // Random streams that are a pure function of their keys: no global state, so order of use and number of workers cannot
 // change what is drawn. Not a copy of any framework's generator (the sampler's torch mode has its own).
 
-import { randomKernels } from './random-kernels.js';
+import { MOST_ORDERED, newRandomKernels, randomKernels } from './random-kernels.js';
 
 const MASK_64 = (1n << 64n) - 1n;
 
@@ -106,52 +106,45 @@ export class RandomStream {
       fillNormal(count, mean, std, limit);
       target.set(drawn.subarray(0, count), begin);
     }
-    [this.a, this.b, this.c, this.counter] = state as unknown as [number, number, number, number];
+    this.takeState(state);
     this.spareNormal = hasSpare[0] === 0 ? undefined : spare[0];
   }
 
   /**
-   * A permutation of 0..n-1 (Fisher-Yates), with the numbers that `integer` gives, in a third of the time: a set has 10^7 samples.
-   * Places are drawn in blocks, so that the swaps, which miss the cache, need not wait for draws; and a remainder by way of a
-   * quotient is exact here and cheaper than `%` of numbers above 2^31.
+   * A permutation of 0..n-1 (Fisher-Yates), with the numbers that `integer` gives: a set has 10^7 samples.
+   * @throws RangeError for more than 10^9
    */
   permutation(n: number): Uint32Array {
-    const order = new Uint32Array(n);
-    for (let i = 0; i < n; i++) order[i] = i;
-    const drawn = new Uint32Array(DRAWN_AHEAD);
-    let { a, b, c, counter } = this;
-    for (let last = n - 1; last > 0; last -= DRAWN_AHEAD) {
-      const count = Math.min(DRAWN_AHEAD, last);
-      for (let k = 0; k < count; k++) {
-        const bound = last - k + 1;
-        let value: number;
-        let place: number;
-        do {
-          const t = (((a + b) | 0) + counter) | 0;
-          counter = (counter + 1) | 0;
-          a = b ^ (b >>> 9);
-          b = (c + (c << 3)) | 0;
-          c = (((c << 21) | (c >>> 11)) + t) | 0;
-          value = t >>> 0;
-          place = value - Math.floor(value / bound) * bound;
-          // What lies in a last part that is not whole is drawn again.
-        } while (value - place + bound > 4294967296);
-        drawn[k] = place;
-      }
-      for (let k = 0; k < count; k++) {
-        const i = last - k;
-        const j = drawn[k];
-        const held = order[i];
-        order[i] = order[j];
-        order[j] = held;
-      }
+    if (n > MOST_ORDERED) throw new RangeError(`a permutation of ${n} is more than one of ${MOST_ORDERED}`);
+    return n < MANY ? this.fewPermuted(n) : this.manyPermuted(n);
+  }
+
+  private fewPermuted(n: number): Uint32Array {
+    const order = Uint32Array.from({ length: n }, (_, i) => i);
+    for (let last = n - 1; last > 0; last--) {
+      const place = this.integer(last + 1);
+      [order[last], order[place]] = [order[place], order[last]];
     }
-    Object.assign(this, { a, b, c, counter });
     return order;
+  }
+
+  private manyPermuted(n: number): Uint32Array {
+    const { state, order, shuffle } = newRandomKernels(n);
+    for (let i = 0; i < n; i++) order[i] = i;
+    state.set([this.a, this.b, this.c, this.counter]);
+    // In several calls: only a call that begins when the engine has optimised the kernel is fast.
+    for (let last = n - 1; last > 0; last -= MANY) shuffle(last, Math.max(0, last - MANY));
+    this.takeState(state);
+    return order;
+  }
+
+  private takeState([a, b, c, counter]: Int32Array): void {
+    Object.assign(this, { a, b, c, counter });
   }
 }
 
-const DRAWN_AHEAD = 2048;
+/** Numbers from which on kernels and memory of their own pay. */
+const MANY = 1 << 16;
 
 /** Two words as a number in [0, 1) of 53 bits. */
 function unitOf(high: number, low: number): number {
