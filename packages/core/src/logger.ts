@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import type Winston from 'winston';
 
-/** Loaded with the first logger: it takes longer than all else of a command that only prints. */
+/** Loaded with the first line: it takes a quarter of the start of a worker, and most workers have nothing to say. */
 const require = createRequire(import.meta.url);
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -15,8 +15,20 @@ export interface Logger {
   debug(message: string): void;
 }
 
+const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
+
 /** @param who shown in brackets, for example `rank 3` or `launch`; empty for none */
 export function createLogger(who: string, level: LogLevel = 'info'): Logger {
+  let opened: Logger | undefined;
+  const writer = (of: LogLevel) => (message: string) => {
+    if (LEVELS.indexOf(of) > LEVELS.indexOf(level)) return;
+    opened ??= open(who, level);
+    opened[of](message);
+  };
+  return { error: writer('error'), warn: writer('warn'), info: writer('info'), debug: writer('debug') };
+}
+
+function open(who: string, level: LogLevel): Logger {
   const winston: typeof Winston = require('winston');
   const line = winston.format.printf(({ timestamp, level, message }) => {
     const prefix = who === '' ? '' : `[${who}] `;
@@ -25,7 +37,7 @@ export function createLogger(who: string, level: LogLevel = 'info'): Logger {
   return winston.createLogger({
     level,
     format: winston.format.combine(winston.format.timestamp({ format: 'HH:mm:ss.SSS' }), line),
-    transports: [new winston.transports.Console({ stderrLevels: ['error', 'warn', 'info', 'debug'] })],
+    transports: [new winston.transports.Console({ stderrLevels: [...LEVELS] })],
   });
 }
 
