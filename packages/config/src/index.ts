@@ -20,6 +20,7 @@ export {
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
 export { initialLr, type LabelledDataConfig, type LinearConfig, resolveLinearConfig } from './linear-config.js';
 export { describePlan, describeRows, type Plan, planTraining, rowsOfRanks } from './plan.js';
+export { scalesLoss } from './precision.js';
 export { readFlagFile, readRecipe } from './recipe.js';
 export type { ResolvedConfig, TaskInput } from './resolve.js';
 export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js';
