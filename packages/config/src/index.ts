@@ -26,7 +26,7 @@ export type { ResolvedConfig, TaskInput } from './resolve.js';
 export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js';
 export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
 export { type AnyConfig, isTrainingTask, resolveTask } from './tasks.js';
-export type { TaskName, TrainingConfig } from './training-config.js';
+export { checkTraining, type TaskName, type TrainingConfig } from './training-config.js';
 export {
   type EmbedConfig,
   type PredictConfig,

@@ -37,6 +37,12 @@ export function choosePrecision(
       ? { precision: 'fp16', notice: 'precision fp16: fastest on cuda (--precision fp32)' }
       : { precision: 'fp32', notice: 'precision fp32: --precision fp16 may be faster on cuda' };
   }
+  if (device === 'auto') {
+    return {
+      precision: 'fp32',
+      notice: 'precision fp32: what --device auto finds is not known yet (--precision fp16)',
+    };
+  }
   return { precision: 'fp32', notice: `precision fp32: nothing else is known to be faster on ${device}` };
 }
 

@@ -4,7 +4,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Checkpoint, markLatest } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
-import { describeRows, type Plan, rowsOfRanks, scalesLoss, type TrainingConfig, writePlan } from '@slip/config';
+import {
+  checkTraining,
+  describeRows,
+  type Plan,
+  rowsOfRanks,
+  scalesLoss,
+  type TrainingConfig,
+  writePlan,
+} from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainLoaderOptions } from '@slip/data';
 import {
@@ -114,6 +122,8 @@ export function withPlace<C extends TrainingConfig, T>(
   const threads = threadsPerWorker(config, environment);
   return withGroup(context, config, async (group) => {
     const device = await takeDevice(config.device, environment, group, log);
+    // What `auto` found may lack what the run asks for.
+    checkTraining({ ...config, device: device.kind });
     return work({ group, threads, device, log, cacheFolder: environment.cacheFolder });
   });
 }
