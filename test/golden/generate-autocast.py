@@ -1,4 +1,5 @@
-"""Writes autocast.json: losses and gradients of the small models of gradients.json in mixed precision, by hand.
+"""Writes autocast.json: losses and gradients of the small models of gradients.json in mixed precision, by hand; and
+autocast-operators.json: the same of single operators.
 
     python3 test/golden/generate-autocast.py        (Debian's python3-torch or PyPI's torch)
 
@@ -6,6 +7,13 @@ Every operator that autocast runs in halves is a function here that computes in 
 to the half; the rest stays float64. The order of operators is PyTorch's on CUDA, with attention and the activations as one operator
 each, rounded as a fused kernel rounds. Beside it: the losses of torch's own bfloat16 autocast on the CPU, whose list of operators is
 another one (layer norms and normalisation run in bfloat16 there), for a comparison within the noise of both.
+
+Single operators, and the tower of the models, are there too: values and gradients by hand in both halves, by torch's bfloat16 autocast
+on the CPU, and in float64. Torch has no products of float16 on a CPU, and those of bfloat16 round once only where the second operand is
+transposed (the forward of a linear layer): elsewhere torch 1.13 without AVX-512 rounds its partial sums, and each step of GELU. Inputs
+come from a formula that the test repeats:
+    element i of input t:  amplitude * sin(0.618034 * (i + 1) + t)
+The loss is the sum of all results, each times the cosine of its place.
 """
 import importlib
 import json
@@ -207,10 +215,82 @@ def by_torch(family):
         return {name: float(value) for name, value in model.losses(data).items() if name.endswith("loss")}
 
 
+class Hands:
+    linear, attention = staticmethod(linear), staticmethod(attention)
+    gelu = staticmethod(lambda x: Elementwise.apply(x, F.gelu))
+
+
+class Torch:
+    linear, gelu = staticmethod(F.linear), staticmethod(F.gelu)
+
+    @staticmethod
+    def attention(q, k, v):
+        return ((q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5).softmax(-1) @ v
+
+
+# Inputs with their amplitudes, and what is made of them by one of the classes above.
+HEADS, MATRIX = (2, 2, 6, 8), (16, 16)
+OPERATORS = {
+    "linear": ({"x": ((6, 16), 1), "weight": ((24, 16), 0.5), "bias": ((24,), 0.1)},
+               lambda by, x, weight, bias: by.linear(x, weight, bias)),
+    "mlp": ({"x": ((6, 16), 1), "up": ((32, 16), 0.5), "low": ((32,), 0.1), "down": ((16, 32), 0.5), "high": ((16,), 0.1)},
+            lambda by, x, up, low, down, high: by.linear(by.gelu(by.linear(x, up, low)), down, high)),
+    "attention": ({"q": (HEADS, 1.5), "k": (HEADS, 1.5), "v": (HEADS, 1)}, lambda by, q, k, v: by.attention(q, k, v)),
+    "norm": ({"x": ((6, 16), 1), "weight": (MATRIX, 0.5), "bias": ((16,), 0.1), "gamma": ((16,), 1), "beta": ((16,), 0.1)},
+             lambda by, x, weight, bias, gamma, beta: F.layer_norm(x + by.linear(x, weight, bias), (16,), gamma, beta, 1e-6)),
+}
+
+
+def wave(t, shape, amplitude):
+    places = torch.arange(1, 1 + torch.Size(shape).numel(), dtype=torch.float64)
+    return (amplitude * torch.sin(0.618034 * places + t)).float().view(shape)
+
+
+def weighted_sum(y):
+    return (y.flatten() * torch.cos(torch.arange(y.numel(), dtype=torch.float64)).to(torch.get_default_dtype())).sum()
+
+
+def numbers(tensor):
+    return [float(f"{value:.7g}") for value in tensor.flatten().tolist()]
+
+
+def operators(by, dtype):
+    torch.set_default_dtype(dtype)
+    found = {}
+    for name, (inputs, fn) in OPERATORS.items():
+        tensors = {key: wave(t, *spec).to(dtype).requires_grad_() for t, (key, spec) in enumerate(inputs.items())}
+        y = fn(by, **tensors)
+        weighted_sum(y).backward()
+        found[name] = {"y": numbers(y), **{key: numbers(tensor.grad) for key, tensor in tensors.items()}}
+    return found
+
+
+def tower(by, dtype):
+    """Features of the vision tower, and the gradients of one tensor of each kind."""
+    visual = model_of("CLIP").visual.to(dtype)
+    torch.set_default_dtype(dtype)
+    image = gradients.views()["image"].to(dtype)
+    y = visual(image) if by is Torch else vision(visual, image, gradients.CONFIG["patch"])
+    weighted_sum(y).backward()
+    named = dict(visual.named_parameters())
+    kinds = ("pos_embed", "blocks.0.norm1.weight", "blocks.0.attn.qkv.weight", "blocks.1.mlp.fc2.weight", "blocks.1.mlp.fc1.bias")
+    return {"y": numbers(y), **{name: numbers(named[name].grad) for name in kinds}}
+
+
+def single(by, dtype):
+    return {**operators(by, dtype), "tower": tower(by, dtype)}
+
+
 families = ("CLIP", "SIMCLR", "SLIP")
 document = {"generator": "generate-autocast.py", "torch": torch.__version__, "lossScale": LOSS_SCALE, "byHand": {}}
 for name, half in HALVES.items():
     document["byHand"][name] = {family: by_hand(family) for family in families}
 document["torchCpuBfloat16"] = {family: by_torch(family) for family in families}
 here = pathlib.Path(__file__).parent
+single_operators = {"torch": torch.__version__, "float64": single(Torch, torch.float64), "byHand": {}}
+for name, half in HALVES.items():
+    single_operators["byHand"][name] = single(Hands, torch.float64)
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    single_operators["torchCpuBfloat16"] = single(Torch, torch.float32)
+(here / "autocast-operators.json").write_text(json.dumps(single_operators, separators=(",", ":")) + "\n")
 (here / "autocast.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ERROR_CODES } from '@slip/core';
-import { type DeviceKind, type DeviceReport, findDeviceFacts, reportOnDevices } from '@slip/devices';
+import { type DeviceKind, type DeviceReport, findDeviceFacts, mendFailed, reportOnDevices } from '@slip/devices';
 
 /** Above it a device computes something else. Rounding of float32 over five steps stays far below. */
 const LARGEST_ERROR = 1e-3;
@@ -23,13 +23,14 @@ export interface DoctorFlags {
   readonly device?: DeviceKind;
 }
 
-/** @returns 0 when every device that is asked for, or the CPU, is well */
+/** @returns 0 when the device that is asked for, or the CPU, is well; what else is found is told and is no reason to fail */
 export async function doctorDevices(
   { json, device }: DoctorFlags,
   environment: NodeJS.ProcessEnv,
   print: (line: string) => void,
 ): Promise<number> {
-  const all = reportOnDevices(findDeviceFacts(environment));
+  const facts = findDeviceFacts(environment);
+  const all = reportOnDevices(facts);
   const reports = device === undefined ? all : all.filter(({ kind }) => kind === device);
   const trials: Trial[] = [];
   for (const report of reports) {
@@ -37,11 +38,14 @@ export async function doctorDevices(
     if (!report.isUsable) continue;
     const trial = await tryOut(report.kind, environment);
     trials.push(trial);
-    if (!json) print(`  ${trial.isWell ? 'tried' : 'FAILED'}    ${trial.text}`);
+    if (json) continue;
+    print(`  ${trial.isWell ? 'tried   ' : 'FAILED  '} ${trial.text}`);
+    const mend = trial.isWell ? undefined : mendFailed(report.kind, facts);
+    if (mend !== undefined) print(`  to mend  ${mend}`);
   }
   if (json) print(JSON.stringify({ reports, trials }));
   const wanted = device ?? 'cpu';
-  const isWell = trials.every((trial) => trial.isWell) && trials.some(({ kind }) => kind === wanted);
+  const isWell = trials.some((trial) => trial.kind === wanted && trial.isWell);
   return isWell ? 0 : ERROR_CODES.unsupported;
 }
 
@@ -78,7 +82,8 @@ export function judge(output: string, ending: string | undefined, errors: string
   const result = line.startsWith('{') ? (JSON.parse(line) as Record<string, number | string>) : {};
   if (ending !== undefined || typeof result.lossError !== 'number') {
     const why = result.problem ?? errors.trim().split('\n').at(-1);
-    return { isWell: false, text: `the training ended with ${ending}: ${why}` };
+    const own = String(why).replace('; slip-launch doctor tells what it found', '');
+    return { isWell: false, text: `the training ended with ${ending}: ${own}` };
   }
   const { lossError, firstStepMs, stepMs, name } = result as Record<string, number>;
   const isWell = lossError < LARGEST_ERROR;

@@ -131,3 +131,14 @@ test('mistakes name the flag and what to do', async () => {
   const evaluatedOnce: FinetuneConfig = (await finetune({ 'disable-eval-during-finetuning': true })).config;
   assert.equal(evaluatedOnce.evalFreq, evaluatedOnce.epochs);
 });
+
+test('halves are taken when asked for, and unasked by pre-training alone', async () => {
+  const { config, notices } = await finetune({ precision: 'fp16', device: 'cuda' });
+  assert.deepEqual([config.precision, notices], ['fp16', []]);
+  assert.equal((await linear({ precision: 'fp16' })).config.precision, 'fp16');
+  const unasked = await finetune({ device: 'cuda' });
+  assert.equal(unasked.config.precision, 'fp32');
+  assert.deepEqual(unasked.notices, ['precision fp32: --precision fp16 may be faster on cuda']);
+  const { warnings } = await linear({ precision: 'fp16', solver: 'lbfgs' });
+  assert.deepEqual(warnings, ['--precision has no effect with --solver lbfgs']);
+});

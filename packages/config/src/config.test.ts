@@ -235,3 +235,16 @@ test('a run keeps its rows on other ranks, unless rows are given; a folder from 
   writeFileSync(file, JSON.stringify({ hash: 'of that time', config: before }));
   await assert.rejects(start(4, { 'batch-size': 2, seed: 1 }), /another run \(seed 0 -> 1\)/);
 });
+
+test('precision is chosen by the device that is named, and fp32 while that is left open', async () => {
+  const chosen = async (flags: Record<string, unknown>) => {
+    const { config, notices } = await resolve(flags);
+    return [config.precision, ...notices.filter((line) => line.startsWith('precision'))];
+  };
+  assert.deepEqual(await chosen({ device: 'cuda' }), ['fp16', 'precision fp16: fastest on cuda (--precision fp32)']);
+  assert.deepEqual(await chosen({ device: 'cuda', 'disable-amp': true }), ['fp32']);
+  const [open, notice] = await chosen({ device: 'auto' });
+  assert.equal(open, 'fp32');
+  assert.match(notice, /what --device auto finds is not known yet/);
+  for (const device of ['cpu', 'webgpu', 'tensorflow']) assert.equal((await chosen({ device }))[0], 'fp32');
+});

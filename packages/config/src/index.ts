@@ -20,12 +20,13 @@ export {
 export { type FlagDefinition, PRETRAIN_FLAGS } from './flags.js';
 export { initialLr, type LabelledDataConfig, type LinearConfig, resolveLinearConfig } from './linear-config.js';
 export { describePlan, describeRows, type Plan, planTraining, rowsOfRanks } from './plan.js';
+export { scalesLoss } from './precision.js';
 export { readFlagFile, readRecipe } from './recipe.js';
 export type { ResolvedConfig, TaskInput } from './resolve.js';
 export { modelOf, type RunConfig, resolvePretrainConfig } from './run-config.js';
 export { continueRun, readPlan, readRunConfig, writePlan, writeRunConfig } from './run-folder.js';
 export { type AnyConfig, isTrainingTask, resolveTask } from './tasks.js';
-export type { TaskName, TrainingConfig } from './training-config.js';
+export { checkTraining, type TaskName, type TrainingConfig } from './training-config.js';
 export {
   type EmbedConfig,
   type PredictConfig,

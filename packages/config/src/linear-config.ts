@@ -46,7 +46,10 @@ export const LINEAR: TrainingTask<LinearConfig> = {
   notices: ({ startEpoch }) =>
     startEpoch > 0 ? ['--start-epoch has no effect: a run continues where its folder says'] : [],
   warnings({ solver }, given) {
-    const idle = solver === 'recipe' ? ['l2', 'holdout', 'max-iterations'] : ['augment', 'wd', 'eval-freq', 'evaluate'];
+    const idle =
+      solver === 'recipe'
+        ? ['l2', 'holdout', 'max-iterations']
+        : ['augment', 'wd', 'eval-freq', 'evaluate', 'precision'];
     return idle.filter((name) => given.has(name)).map((name) => `--${name} has no effect with --solver ${solver}`);
   },
 };

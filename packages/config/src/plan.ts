@@ -83,7 +83,7 @@ export function describePlan(config: RunConfig, dataset?: { readonly size: numbe
     ['ranks', `${worldSize} = ${config.numNodes} node(s) x ${config.nprocPerNode}`],
     [
       'memory per rank',
-      `${((parameters * 16) / 2 ** 30).toFixed(2)} GiB for parameters, gradients and moments, plus activations`,
+      `${((parameters * 16) / 2 ** 30).toFixed(2)} GiB for parameters, gradients and moments, plus activations, which a run tells before its first step`,
     ],
     ['run folder', config.outputDir],
   ];

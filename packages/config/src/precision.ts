@@ -10,15 +10,20 @@ export interface ChosenPrecision {
   readonly notice?: string;
 }
 
+/** Whether gradients could fall below the range of these halves, so that the loss is scaled; that of bfloat16 is float32's. */
+export function scalesLoss({ precision }: { readonly precision: Precision }): boolean {
+  return precision === 'fp16';
+}
+
 /**
  * @param device as the run has it
- * @param scalesLoss whether the task has what fp16 needs
+ * @param takesHalves whether the task computes in halves unasked, where they are faster
  * @throws SlipError `config` when --disable-amp and --precision disagree
  */
 export function choosePrecision(
   wanted: string,
   disableAmp: boolean,
-  { device, scalesLoss }: { readonly device: string; readonly scalesLoss: boolean },
+  { device, takesHalves }: { readonly device: string; readonly takesHalves: boolean },
 ): ChosenPrecision {
   if (disableAmp) {
     if (wanted !== 'auto' && wanted !== 'fp32') {
@@ -27,8 +32,16 @@ export function choosePrecision(
     return { precision: 'fp32' };
   }
   if (wanted !== 'auto') return asked(wanted as Precision, device);
-  if (device === 'cuda' && scalesLoss) {
-    return { precision: 'fp16', notice: 'precision fp16: fastest on cuda (--precision fp32)' };
+  if (device === 'cuda') {
+    return takesHalves
+      ? { precision: 'fp16', notice: 'precision fp16: fastest on cuda (--precision fp32)' }
+      : { precision: 'fp32', notice: 'precision fp32: --precision fp16 may be faster on cuda' };
+  }
+  if (device === 'auto') {
+    return {
+      precision: 'fp32',
+      notice: 'precision fp32: what --device auto finds is not known yet (--precision fp16)',
+    };
   }
   return { precision: 'fp32', notice: `precision fp32: nothing else is known to be faster on ${device}` };
 }

@@ -56,7 +56,7 @@ export async function resolveTraining<C extends TrainingConfig>(
   task.settle(values, given);
   const { precision, notice } = choosePrecision(String(values.precision), values.disableAmp === true, {
     device: String(values.device),
-    scalesLoss: task.name === 'pretrain',
+    takesHalves: task.name === 'pretrain',
   });
   values.precision = precision;
   const { numNodes, nprocPerNode } = input.launch;

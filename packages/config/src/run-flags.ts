@@ -45,7 +45,7 @@ export const COMPUTE_FLAGS: readonly FlagDefinition[] = group('Compute', [
   text(
     'precision',
     'auto',
-    'fp32, or mixed with these halves as autocast does; auto is what is fastest on the device',
+    'fp32, or mixed with these halves as autocast does; auto is fp16 for pre-training on cuda, else fp32',
     {
       choices: ['auto', 'fp32', 'fp16', 'bf16'],
     },

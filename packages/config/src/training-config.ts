@@ -77,19 +77,13 @@ export function checkTraining(config: TrainingConfig): void {
   }
 }
 
-function checkPrecision({ precision, device, compress, task }: TrainingConfig): void {
+function checkPrecision({ precision, device, compress }: TrainingConfig): void {
   if (precision === 'fp32') return;
   if (device === 'tensorflow') {
     throw new SlipError('unsupported', `--device tensorflow computes in fp32; use --precision fp32, not ${precision}`);
   }
   if (device === 'webgpu' && precision === 'bf16') {
     throw new SlipError('unsupported', 'WebGPU has no bfloat16; use --precision fp16 or fp32 with --device webgpu');
-  }
-  if (precision === 'fp16' && task !== undefined) {
-    throw new SlipError(
-      'unsupported',
-      `--precision fp16 is for pre-training: ${task} has no loss scaling; use --precision bf16 or fp32`,
-    );
   }
   if (precision === 'fp16' && compress === 'powersgd') {
     throw new SlipError(

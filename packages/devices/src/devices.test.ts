@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { checkDevices, chooseDevice } from './choose.js';
 import { type DeviceFacts, findDeviceFacts } from './facts.js';
-import { reportOnDevice, reportOnDevices } from './report.js';
+import { mendFailed, reportOnDevice, reportOnDevices } from './report.js';
 
 const BARE: DeviceFacts = {
   platform: 'linux-x64',
@@ -59,6 +59,9 @@ test('what is missing is named with the command that mends it', () => {
   assert.throws(() => chooseDevice('webgpu', { ...BARE, numNvidiaGpus: 1 }, 0), { message: /nvidia_icd.json/ });
   assert.throws(() => chooseDevice('tensorflow', BARE, 0), { message: /npm run build-tensorflow -- --output DIR/ });
   assert.match(reportOnDevice('cuda', { ...CLUSTER, platform: 'darwin-arm64' }).mend!, /not on darwin-arm64/);
+  const software: DeviceFacts = { ...BARE, adapters: [{ name: 'llvmpipe', type: 'cpu', uuid: 'cd34' }] };
+  assert.match(mendFailed('webgpu', software)!, /VK_DRIVER_FILES=/);
+  assert.equal(mendFailed('webgpu', CLUSTER), undefined);
   assert.equal(chooseDevice('cpu', BARE, 0).kind, 'cpu');
 });
 

@@ -22,6 +22,11 @@ export function reportOnDevice(kind: DeviceKind, facts: DeviceFacts): DeviceRepo
   return { kind, ...REPORTS[kind](facts) };
 }
 
+/** What to do where a device seemed usable and its trial failed: a software adapter of Vulkan may be one that WebGPU does not take. */
+export function mendFailed(kind: DeviceKind, facts: DeviceFacts): string | undefined {
+  return kind === 'webgpu' && facts.adapters.every(({ type }) => type === 'cpu') ? mendAdapters(facts) : undefined;
+}
+
 const REPORTS: Readonly<Record<DeviceKind, (facts: DeviceFacts) => Omit<DeviceReport, 'kind'>>> = {
   cpu: ({ platform }) => ({
     needs: 'nothing beside npm packages',

@@ -23,6 +23,7 @@ export declare namespace tf {
   type NamedTensorInfoMap = tfjs.NamedTensorInfoMap;
   type Tensor<R extends tfjs.Rank = tfjs.Rank> = tfjs.Tensor<R>;
   type Tensor1D = tfjs.Tensor1D;
+  type Tensor4D = tfjs.Tensor4D;
   type TensorInfo = tfjs.TensorInfo;
   namespace backend_util {
     type BackendValues = tfjs.backend_util.BackendValues;

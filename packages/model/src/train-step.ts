@@ -1,5 +1,6 @@
 // The training step of each family: views in, losses, gradients and batch statistics out, written once in tfjs.
 import { type StepDefinition, type TensorSpec, tf, valueAndGradients } from '@slip/engine';
+import { lossGradient, lossScaleInputs, type ScaledLoss } from './loss-scale-input.js';
 import { type ContrastiveLoss, clipLoss, type Gather, type RowPlacement, totalRows } from './losses/clip-loss.js';
 import { simclrLoss } from './losses/simclr-loss.js';
 import type { ModelConfig } from './models.js';
@@ -10,21 +11,16 @@ import { sslHead } from './towers/ssl-head.js';
 import { textFeatures, textLengths } from './towers/text-transformer.js';
 import { hasBatchStatistics, imageEmbedding, visionFeatures } from './towers/vision-tower.js';
 
-export interface TrainStepOptions extends RowPlacement {
+export interface TrainStepOptions extends RowPlacement, ScaledLoss {
   readonly gather: Gather;
   /** Weight of the SSL loss in SLIP. */
   readonly sslScale: number;
   readonly sslTemp: number;
-  /** Gradients are multiplied by the input `loss_scale`, a scalar. */
-  readonly scaledLoss?: boolean;
   /** Tokens of a caption that are looked at; all of the context without it. */
   readonly textLength?: number;
 }
 
 type Tensors = Record<string, tf.Tensor>;
-
-/** Keeps small gradients in the range of halves. */
-const LOSS_SCALE: TensorSpec = { name: 'loss_scale', shape: [], dtype: 'float32' };
 
 /**
  * Inputs: `param/<name>` for each parameter, and the views of the family: `image`, `aug1`, `aug2` [B, 3, S, S] and `tokens`
@@ -44,14 +40,14 @@ export function trainStep(model: ModelConfig, options: TrainStepOptions): StepDe
     inputs: [
       ...parameterInputs(model),
       ...viewInputs(model, options.rows[options.rank], textLength),
-      ...(options.scaledLoss === true ? [LOSS_SCALE] : []),
+      ...lossScaleInputs(options),
     ],
     fn(inputs) {
       const variables = Object.fromEntries(names.map((name) => [name, inputs[`param/${name}`]]));
       const { results, gradients } = valueAndGradients(
         variables,
         (tensors) => forward(model, parametersOf(tensors), inputs, options),
-        inputs[LOSS_SCALE.name],
+        lossGradient(inputs),
       );
       const outputs: Tensors = { ...results };
       for (const name of names) outputs[`grad/${name}`] = gradients[name];

@@ -1,5 +1,5 @@
 // The task finetune: end-to-end training of a classifier by BEiT's recipe (reference 6.4), for the training that all tasks have.
-import { type FinetuneConfig, finetuneSizes, mixes, planTraining } from '@slip/config';
+import { type FinetuneConfig, finetuneSizes, mixes, planTraining, scalesLoss } from '@slip/config';
 import { SlipError } from '@slip/core';
 import { type LabelledAugmentation, type LabelledView, parseRandAugment, type TrainLoaderOptions } from '@slip/data';
 import { finetuneStep, lrSchedule, mixRows } from '@slip/model';
@@ -60,6 +60,7 @@ async function finetuneParts(config: FinetuneConfig, place: TaskPlace): Promise<
         extraRows: extraRowsOf(config, rows, rank).length,
         mixes: mixes(config),
         dropsPaths: config.dropPath > 0,
+        scaledLoss: scalesLoss(config),
       }),
     feed: (executor, plan, rank) => feedFinetune(executor, plan, rank, config, classifier),
     begin: (state) => beginFresh(config, state, place),

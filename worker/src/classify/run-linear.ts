@@ -1,5 +1,5 @@
 // The task linear: a classifier on the frozen tower of any weights (reference 6.3), for the training that all tasks have.
-import { initialLr, type LinearConfig, planTraining } from '@slip/config';
+import { initialLr, type LinearConfig, planTraining, scalesLoss } from '@slip/config';
 import type { LabelledView, TrainLoaderOptions } from '@slip/data';
 import type { StepExecutor } from '@slip/engine';
 import { linearStep } from '@slip/model';
@@ -61,7 +61,7 @@ async function linearParts(config: LinearConfig, place: TaskPlace): Promise<Trai
     loaderOptions: (plan, rank) => loaderOptions(config, images, view, vision.imageSize, plan, rank),
     plan: (datasetSize) => planTraining(config, datasetSize, true),
     learningRate: ({ stepsPerEpoch }) => cosineByEpoch(initialLr(config), config.epochs, stepsPerEpoch),
-    step: ({ rows }, rank) => linearStep(classifier, layout, rows[rank]),
+    step: ({ rows }, rank) => linearStep(classifier, layout, { rows: rows[rank], scaledLoss: scalesLoss(config) }),
     feed: (executor, plan, _rank, datasetSize) => feedLinear(executor, plan, config, datasetSize),
     begin: (state) =>
       withWeights(config.pretrained, cacheFolder, (weights) =>

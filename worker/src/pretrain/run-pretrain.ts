@@ -1,5 +1,5 @@
 // The task pretrain: the views, losses and optimizer of SLIP, CLIP and SimCLR, for the training that all tasks have.
-import { modelOf, planTraining, type RunConfig } from '@slip/config';
+import { modelOf, planTraining, type RunConfig, scalesLoss } from '@slip/config';
 import { SlipError } from '@slip/core';
 import type { TrainLoaderOptions } from '@slip/data';
 import { lrSchedule, trainStep } from '@slip/model';
@@ -33,8 +33,7 @@ async function pretrainParts(config: RunConfig, place: TaskPlace): Promise<Train
     learningRate: ({ stepsPerEpoch }) => lrSchedule({ ...config, stepsPerEpoch }),
     step: ({ rows }, rank) => {
       const { gather, sslScale, sslTemp } = config;
-      const scaledLoss = config.precision === 'fp16';
-      return trainStep(model, { rank, rows, gather, sslScale, sslTemp, scaledLoss });
+      return trainStep(model, { rank, rows, gather, sslScale, sslTemp, scaledLoss: scalesLoss(config) });
     },
     feed: (executor) => (batch) => feedViews(executor, batch),
     begin: (state) => beginFresh(config, model, state, place),

@@ -4,7 +4,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Checkpoint, markLatest } from '@slip/checkpoint';
 import type { ProcessGroup } from '@slip/comms';
-import { describeRows, type Plan, rowsOfRanks, type TrainingConfig, writePlan } from '@slip/config';
+import {
+  checkTraining,
+  describeRows,
+  type Plan,
+  rowsOfRanks,
+  scalesLoss,
+  type TrainingConfig,
+  writePlan,
+} from '@slip/config';
 import { type Logger, SlipError } from '@slip/core';
 import { createTrainLoader, type IndexingProgress, type TrainLoader, type TrainLoaderOptions } from '@slip/data';
 import {
@@ -114,6 +122,8 @@ export function withPlace<C extends TrainingConfig, T>(
   const threads = threadsPerWorker(config, environment);
   return withGroup(context, config, async (group) => {
     const device = await takeDevice(config.device, environment, group, log);
+    // What `auto` found may lack what the run asks for.
+    checkTraining({ ...config, device: device.kind });
     return work({ group, threads, device, log, cacheFolder: environment.cacheFolder });
   });
 }
@@ -142,7 +152,7 @@ async function trainAll(context: WorkerContext<TrainingConfig>, parts: TrainingP
     if (group.rank === 0) await writePlan(config.outputDir, plan);
     const optimizer = parts.optimizer(plan);
     const state = await createTrainState(parts.layout, config.seed, group, optimizer.moments, device);
-    if (config.precision === 'fp16') state.lossScale = freshLossScale();
+    if (scalesLoss(config)) state.lossScale = freshLossScale();
     const { own, from } = await restore(context, parts, state, group);
     await checkRanksAgree(group, state);
     const metrics = await openMetrics(context, parts, plan, state);
@@ -357,7 +367,7 @@ function compileTrainStep(
 
 function describePrecision({ precision, device }: TrainingConfig): string {
   if (precision === 'fp32') return `device ${device}, precision fp32`;
-  const scaling = precision === 'fp16' ? ', dynamic loss scaling' : '';
+  const scaling = scalesLoss({ precision }) ? ', dynamic loss scaling' : '';
   return `device ${device}, precision ${precision}: float32 weights, products in halves${scaling}`;
 }
 

@@ -29,6 +29,49 @@ const SQRT_HALF = Math.SQRT1_2;
 const QUICK_SLOPE = 1.702;
 
 const COMPOSITIONS: readonly Composition[] = [
+  { name: 'SlipBoundary', compute: ({ x }) => [tf.clone(x!)] },
+  {
+    name: 'SlipConv',
+    compute: ({ x, weight }, { stride, padding }) => {
+      const result = tf.conv2d(
+        channelsLast(padded(x!, padding as number)) as tf.Tensor4D,
+        tf.transpose(weight!, [2, 3, 1, 0]) as tf.Tensor4D,
+        stride as number,
+        'valid',
+      );
+      return [channelsFirst(result)];
+    },
+  },
+  {
+    name: 'SlipConvInputGrad',
+    compute: ({ dy, weight }, { stride, padding, size }) => {
+      const [s, p] = [size as number, padding as number];
+      const [batch, channels] = [dy!.shape[0]!, weight!.shape[1]!];
+      const result = tf.conv2dTranspose(
+        channelsLast(dy!) as tf.Tensor4D,
+        tf.transpose(weight!, [2, 3, 1, 0]) as tf.Tensor4D,
+        [batch, s + 2 * p, s + 2 * p, channels],
+        stride as number,
+        'valid',
+      );
+      return [channelsFirst(tf.slice(result, [0, p, p, 0], [batch, s, s, channels]))];
+    },
+  },
+  {
+    name: 'SlipConvFilterGrad',
+    compute: ({ dy, x }, { stride, padding, kernel }) => {
+      const [k, s] = [kernel as number, stride as number];
+      // TensorFlow.js has it as a kernel and exports no function for it.
+      const gradient: tf.Tensor = tf
+        .engine()
+        .runKernel(
+          'Conv2DBackpropFilter',
+          { x: channelsLast(padded(x!, padding as number)), dy: channelsLast(dy!) },
+          { strides: [s, s], pad: 'valid', dataFormat: 'NHWC', filterShape: [k, k, x!.shape[1]!, dy!.shape[1]!] },
+        );
+      return [tf.transpose(gradient, [3, 2, 0, 1])];
+    },
+  },
   { name: 'SlipGelu', compute: ({ x }) => [tf.mul(x!, normalDistribution(x!))] },
   {
     name: 'SlipGeluGrad',
@@ -120,6 +163,21 @@ const COMPOSITIONS: readonly Composition[] = [
     compute: ({ dy, ids }, { numRows }) => [tf.unsortedSegmentSum(dy!, ids! as tf.Tensor1D, numRows as number)],
   },
 ];
+
+function channelsLast(x: tf.Tensor): tf.Tensor {
+  return tf.transpose(x, [0, 2, 3, 1]);
+}
+
+function channelsFirst(x: tf.Tensor): tf.Tensor {
+  return tf.transpose(x, [0, 3, 1, 2]);
+}
+
+/** TensorFlow's convolutions take no explicit padding in the addon. */
+function padded(x: tf.Tensor, padding: number): tf.Tensor {
+  if (padding === 0) return x;
+  const around: [number, number] = [padding, padding];
+  return tf.pad(x, [[0, 0], [0, 0], around, around]);
+}
 
 /** Phi. */
 function normalDistribution(x: tf.Tensor): tf.Tensor {

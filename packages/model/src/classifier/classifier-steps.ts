@@ -1,6 +1,7 @@
 // The steps of linear probing and fine-tuning: pictures and targets in, loss, accuracy and gradients out; and the logits alone,
 // for validation. Draws (mixing, drop path) come in as numbers: a step draws none.
 import { linear, type StepDefinition, type TensorSpec, tf, valueAndGradients, withoutGradient } from '@slip/engine';
+import { lossGradient, lossScaleInputs, type ScaledLoss } from '../loss-scale-input.js';
 import { parametersOf } from '../parameters.js';
 import type { StateLayout } from '../state-layout.js';
 import { stepIdentity } from '../step-identity.js';
@@ -13,21 +14,28 @@ type Tensors = Record<string, tf.Tensor>;
 /** Names of `param/`, `frozen/` and `grad/` tensors are those of the layout. */
 const PREFIX = { param: 'param/', buffer: 'frozen/' } as const;
 
+export interface LinearStepOptions extends ScaledLoss {
+  readonly rows: number;
+}
+
 /**
  * Inputs: `param/head.*`, `frozen/<name>` of the tower, `image` [B, 3, S, S], `labels` [B] int32, and `weights` [B], by which the
- * losses of rows are summed: 0 for rows that are padding, and such that the mean over ranks is the mean over all rows.
+ * losses of rows are summed: 0 for rows that are padding, and such that the mean over ranks is the mean over all rows. With
+ * `scaledLoss`: `loss_scale`.
  *
  * Outputs: `grad/head.*`, `loss`, `acc1`, `acc5` (percent, weighted likewise).
  */
-export function linearStep(config: ClassifierConfig, layout: StateLayout, rows: number): StepDefinition {
+export function linearStep(config: ClassifierConfig, layout: StateLayout, options: LinearStepOptions): StepDefinition {
+  const { rows } = options;
   return {
     name: 'linear probe',
-    identity: stepIdentity(config, layout, rows),
+    identity: stepIdentity(config, layout, options),
     inputs: [
       ...stateSpecs(layout),
       imageSpec(config, rows),
       { name: 'labels', shape: [rows], dtype: 'int32' },
       { name: 'weights', shape: [rows], dtype: 'float32' },
+      ...lossScaleInputs(options),
     ],
     fn(inputs) {
       const features = visionTransformer(inputs.image, parametersOf(stateTensors(layout, inputs)), config.vision);
@@ -40,7 +48,7 @@ export function linearStep(config: ClassifierConfig, layout: StateLayout, rows: 
   };
 }
 
-export interface FinetuneStepOptions {
+export interface FinetuneStepOptions extends ScaledLoss {
   readonly rows: number;
   /** Rows of `image` behind the own ones, which are only mixed in. */
   readonly extraRows: number;
@@ -52,7 +60,7 @@ export interface FinetuneStepOptions {
  * Inputs: `param/<name>`; `image` [B + extra, 3, S, S]; `targets` [B, classes]; `weights` [B] as in {@link linearStep}.
  * With `mixes`: `mix/partner` [B] int32, the row of `image` that is mixed into each; `mix/base` [B], its share outside the box;
  * `mix/box` [B], what the box adds to that; `mix/rows` and `mix/columns` [B, S], 1 inside the box.
- * With `dropsPaths`: `drop_path` [2 * depth, B].
+ * With `dropsPaths`: `drop_path` [2 * depth, B]. With `scaledLoss`: `loss_scale`.
  *
  * Outputs: `grad/<name>`, `loss`, `acc1` (percent, of the likeliest target), `acc5`.
  */
@@ -74,6 +82,7 @@ export function finetuneStep(
       ...(options.dropsPaths
         ? [{ name: 'drop_path', shape: [2 * config.vision.depth, rows], dtype: 'float32' } as const]
         : []),
+      ...lossScaleInputs(options),
     ],
     fn: (inputs) => {
       const image = options.mixes ? mixed(inputs, rows) : inputs.image;
@@ -183,7 +192,7 @@ function trained(
 ): Tensors {
   const names = entries.filter(({ kind }) => kind === 'param').map(({ name }) => name);
   const variables = Object.fromEntries(names.map((name) => [name, inputs[`param/${name}`]]));
-  const { results, gradients } = valueAndGradients(variables, forward);
+  const { results, gradients } = valueAndGradients(variables, forward, lossGradient(inputs));
   return { ...results, ...Object.fromEntries(names.map((name) => [`grad/${name}`, gradients[name]])) };
 }
 

@@ -3,7 +3,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
-import { createEagerExecutor, createOnnxExecutor, type StepDefinition, type StepExecutor } from '@slip/engine';
+import {
+  createEagerExecutor,
+  createOnnxExecutor,
+  type HalfType,
+  type StepDefinition,
+  type StepExecutor,
+} from '@slip/engine';
 import { resolveModel, type StateLayout, vitOf } from '../architecture.js';
 import { adamW } from '../optimizer/adamw.js';
 import { sgd } from '../optimizer/sgd.js';
@@ -60,6 +66,9 @@ const vision = vitOf(
 /** float32 against float64, per tensor, relative to its norm or this share of the largest norm. */
 const TOLERANCE = 1e-4;
 const NORM_FLOOR = 5e-2;
+/** Halves against float64, relative: of the loss, and of all gradients together. */
+const HALF_TOLERANCE = { float16: { loss: 1e-3, gradients: 1e-2 }, bfloat16: { loss: 5e-3, gradients: 5e-2 } };
+const LOSS_SCALE = 2 ** 10;
 
 const draws = (step: number): MixDraw[] =>
   new Array(batch).fill(step % 2 === 0 ? { share: 0.7 } : boxDraw(golden.box, size));
@@ -89,7 +98,7 @@ async function compile(
   { entries }: StateLayout,
   arenas: { param: Float32Array; buffer: Float32Array },
   grads: Float32Array,
-  kind: 'eager' | 'onnx' = 'onnx',
+  kind: 'eager' | 'onnx' | HalfType = 'onnx',
 ): Promise<StepExecutor> {
   const inputs: Record<string, Float32Array> = {};
   const outputs: Record<string, Float32Array> = {};
@@ -98,9 +107,9 @@ async function compile(
     if (kind === 'param' && grads.length > 0) outputs[`grad/${name}`] = grads.subarray(offset, offset + size);
   }
   const bindings = { inputs, outputs };
-  return kind === 'eager'
-    ? createEagerExecutor(definition, bindings)
-    : createOnnxExecutor(definition, { rank: 0, worldSize: 1, threads: 1, ...bindings });
+  if (kind === 'eager') return createEagerExecutor(definition, bindings);
+  const options = { rank: 0, worldSize: 1, threads: 1, ...bindings };
+  return createOnnxExecutor(definition, kind === 'onnx' ? options : { ...options, half: kind });
 }
 
 for (const expected of golden.linear) {
@@ -111,7 +120,7 @@ for (const expected of golden.linear) {
     const frozen = arenas.buffer.slice();
     const grads = new Float32Array(layout.parameterCount);
     // Two rows more than there are: padding without weight.
-    const executor = await compile(linearStep(config, layout, batch + 2), layout, arenas, grads);
+    const executor = await compile(linearStep(config, layout, { rows: batch + 2 }), layout, arenas, grads);
     executor.input('image').set(pictures());
     executor.input('labels').set(labels);
     executor.input('weights').fill(1 / batch, 0, batch);
@@ -131,6 +140,50 @@ for (const expected of golden.linear) {
     assert.deepEqual(arenas.buffer, frozen);
     await executor.close();
   });
+}
+
+for (const half of ['float16', 'bfloat16'] as const) {
+  const tolerance = HALF_TOLERANCE[half];
+  test(`linear probing in ${half} is as near to PyTorch's as its digits are`, async () => {
+    const [expected] = golden.linear;
+    const config = plainClassifier(vision, sizes.classes);
+    const layout = linearLayout(config);
+    const arenas = arenasOf(layout);
+    const grads = new Float32Array(layout.parameterCount);
+    const step = linearStep(config, layout, { rows: batch, scaledLoss: true });
+    const executor = await compile(step, layout, arenas, grads, half);
+    executor.input('image').set(pictures());
+    executor.input('labels').set(labels);
+    executor.input('weights').fill(1 / batch);
+    executor.input('loss_scale')[0] = LOSS_SCALE;
+    const momentumBuffer = new Float32Array(grads.length);
+    for (const loss of expected.losses) {
+      await executor.run();
+      assert.ok(Math.abs(executor.output('loss')[0] - loss) < tolerance.loss * loss, `loss ${loss}`);
+      const hyper = { ...expected, gradScale: 1 / LOSS_SCALE };
+      sgd({ params: arenas.param, grads, momentumBuffer }, layout.entries, hyper);
+    }
+    await executor.close();
+  });
+
+  for (const [title, expected] of Object.entries(golden.finetune)) {
+    test(`fine-tuning (${title}) in ${half} has loss and gradients as near to PyTorch's as its digits are`, async () => {
+      const run = await prepare(expected, half, true);
+      run.feed(0);
+      run.executor.input('loss_scale')[0] = LOSS_SCALE;
+      await run.executor.run();
+      const loss = run.executor.output('loss')[0];
+      assert.ok(Math.abs(loss - expected.losses[0]) < tolerance.loss * expected.losses[0], `loss ${loss}`);
+      const entries = run.layout.entries.filter(({ kind }) => kind === 'param');
+      const found = entries.flatMap(({ offset, size }) => Array.from(run.grads.subarray(offset, offset + size)));
+      const error = relativeError(
+        found.map((value) => value / LOSS_SCALE),
+        entries.flatMap(({ name }) => expected.gradients[name]),
+      );
+      assert.ok(error < tolerance.gradients, `relative error ${error}`);
+      await run.executor.close();
+    });
+  }
 }
 
 for (const [title, expected] of Object.entries(golden.finetune)) {
@@ -199,12 +252,12 @@ function layoutOf({ options, layerDecay }: Finetune) {
   return { config, layout: finetuneLayout(config, { layerDecay, decayRelativePositions: true, initScale: 0.001 }) };
 }
 
-async function prepare(expected: Finetune, kind: 'eager' | 'onnx') {
+async function prepare(expected: Finetune, kind: 'eager' | 'onnx' | HalfType, scaledLoss = false) {
   const { config, layout } = layoutOf(expected);
   const arenas = arenasOf(layout);
   const grads = new Float32Array(layout.parameterCount);
   const dropsPaths = expected.dropPath > 0;
-  const step = finetuneStep(config, layout, { rows: batch, extraRows: 0, mixes: true, dropsPaths });
+  const step = finetuneStep(config, layout, { rows: batch, extraRows: 0, mixes: true, dropsPaths, scaledLoss });
   const executor = await compile(step, layout, arenas, grads, kind);
   const { partners } = mixRows(0, batch, batch);
   executor.input('image').set(pictures());

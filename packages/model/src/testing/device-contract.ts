@@ -30,6 +30,8 @@ export interface DeviceUnderTest {
   tolerance(family: Family, step: number): number;
   /** All without it. */
   readonly families?: readonly Family[];
+  /** Of the SSL loss; 0.1 without it. */
+  readonly sslTemp?: number;
   /** Why its tests do not run here. */
   readonly skipped?: string;
 }
@@ -39,7 +41,7 @@ export function deviceContract(device: DeviceUnderTest): void {
   for (const family of device.families ?? FAMILIES) {
     const skip = device.skipped ?? false;
     test(`${device.name}: ${STEPS} steps of ${family} have the losses of the eager CPU`, { skip }, async () => {
-      const expected = await referenceLosses(family);
+      const expected = await referenceLosses(family, device.sslTemp);
       const losses = await device.losses(goldenModel(family), STEPS);
       assert.equal(losses.length, STEPS);
       for (const [i, loss] of losses.entries()) {
@@ -53,13 +55,21 @@ export function deviceContract(device: DeviceUnderTest): void {
   }
 }
 
+export interface HostSteps {
+  readonly steps?: number;
+  readonly sslTemp?: number | undefined;
+  /** Of gradients on their way; a power of two changes no bit in float32. */
+  readonly lossScale?: number;
+}
+
 /** The losses with the state in host memory. @param createExecutor the parameters among the bindings change between runs */
 export async function lossesOfSteps(
   model: ModelConfig,
   createExecutor: (step: StepDefinition, bindings: StepBindings) => Promise<StepExecutor>,
-  steps = STEPS,
+  { steps = STEPS, sslTemp = 0.1, lossScale = 1 }: HostSteps = {},
 ): Promise<number[]> {
-  const definition = trainStep(model, { rows: [golden.batch], rank: 0, gather: 'full', sslScale: 1, sslTemp: 0.1 });
+  const options = { gather: 'full', sslScale: 1, sslTemp, scaledLoss: true } as const;
+  const definition = trainStep(model, { rows: [golden.batch], rank: 0, ...options });
   const params = goldenParameters(model);
   const arenas = {
     params,
@@ -74,9 +84,11 @@ export async function lossesOfSteps(
   try {
     for (let step = 1; step <= steps; step++) {
       feedGoldenRows(definition, executor, 0);
+      executor.input('loss_scale')[0] = lossScale;
       await executor.run();
       losses.push(executor.output('loss')[0]);
-      adamW(arenas, entries, { lr, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay, step, gradScale: 1 });
+      const gradScale = 1 / lossScale;
+      adamW(arenas, entries, { lr, beta1: 0.9, beta2: 0.98, eps: 1e-8, weightDecay, step, gradScale });
     }
   } finally {
     await executor.close();
@@ -123,11 +135,12 @@ export async function lossesOnDevice(device: Device, model: ModelConfig, steps =
   return losses;
 }
 
-const references = new Map<Family, Promise<number[]>>();
+const references = new Map<string, Promise<number[]>>();
 
 /** Computed once in a process. */
-function referenceLosses(family: Family): Promise<number[]> {
-  const known = references.get(family) ?? lossesOfSteps(goldenModel(family), createEagerExecutor);
-  references.set(family, known);
+function referenceLosses(family: Family, sslTemp?: number): Promise<number[]> {
+  const name = `${family} ${sslTemp}`;
+  const known = references.get(name) ?? lossesOfSteps(goldenModel(family), createEagerExecutor, { sslTemp });
+  references.set(name, known);
   return known;
 }
