@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { makeTinySet, type Running, start, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, makeTinySet, type Running, start, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 const hook = pathToFileURL(path.join(import.meta.dirname, 'fixtures/faulty-rank.js')).href;
 /** Of being named; the ranks' own deadline is far longer. */
@@ -65,7 +65,7 @@ async function startTraining(folder: string, transport: string, fault: string): 
   return start(
     [
       ...['--nproc', String(RANKS), '--max-restarts', '0', '--transport', transport, '--batch-size', '8'],
-      ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'SLIP_VITS16', ...TINY_MODEL],
+      ...[...datasetFlags(set), '--model', 'SLIP_VITS16', ...TINY_MODEL],
       ...['--epochs', '5000', '--output-dir', path.join(folder, 'run')],
     ],
     fault === '' ? {} : environment,

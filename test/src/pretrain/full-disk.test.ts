@@ -4,7 +4,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { launch, makeTinySet, stepRecords, TINY_MODEL, type TinySet, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL,
+  type TinySet,
+  temporaryFolder,
+} from './launch-runs.js';
 
 /** A checkpoint of the tiny model has 10 MB: there is room for one. */
 const ROOM = '16M';
@@ -29,7 +37,7 @@ async function trainOnFullDisk(runFolder: string, set: TinySet): Promise<void> {
     launch([
       ...['--nproc', '2', '--batch-size', '4', '--epochs', '2', '--max-steps', '6', '--checkpoint-every-steps', '2'],
       ...['--checkpoint-writers', '2', '--model', 'SLIP_VITS16', ...TINY_MODEL, '--output-dir', runFolder],
-      ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, ...flags],
+      ...[...datasetFlags(set), ...flags],
     ]);
 
   const goesOn = await runWith();

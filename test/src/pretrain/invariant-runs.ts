@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import {
+  datasetFlags,
   finalWeights,
   launch,
   makeTinySet,
@@ -27,17 +28,7 @@ export async function assertInvariant(context: TestContext, places: readonly Pla
     const { code, output } = await launch([
       ...['--nproc', String(ranks), '--batch-size', String(ROWS / ranks), '--update-freq', '2', '--epochs', '12'],
       ...['--max-steps', String(STEPS), '--lr', '1e-3', '--warmup-steps', '3', '--print-freq', '100'],
-      ...[
-        '--dataset',
-        'coco',
-        '--root',
-        set.root,
-        '--metadata',
-        set.metadata,
-        '--model',
-        'SLIP_VITS16',
-        ...TINY_MODEL_OF_TWO_LENGTHS,
-      ],
+      ...[...datasetFlags(set), '--model', 'SLIP_VITS16', ...TINY_MODEL_OF_TWO_LENGTHS],
       ...['--reduce', 'invariant', '--output-dir', runFolder, ...more],
     ]);
     assert.equal(code, 0, output);

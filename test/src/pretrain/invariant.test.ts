@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
 import { assertInvariant } from './invariant-runs.js';
-import { launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 test('weights after 20 steps have the same SHA-256 on 1 and 2 ranks, and on 4 with all tensors over ZeroMQ', (context) =>
   assertInvariant(context, [[2], [4, '--transport', 'zmq']]));
@@ -16,7 +16,7 @@ test('shards that cannot be divided among ranks or rows are refused', async () =
     const folder = temporaryFolder({ after: (fn) => test.after(fn) });
     const set = await makeTinySet(path.join(folder, 'set'), 16);
     const { code, output } = await launch([
-      ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'CLIP_VITS16', ...TINY_MODEL],
+      ...[...datasetFlags(set), '--model', 'CLIP_VITS16', ...TINY_MODEL],
       ...['--reduce', 'invariant', '--output-dir', path.join(folder, 'run'), '--batch-size', '4', ...args],
     ]);
     assert.equal(code, 2, output);

@@ -6,7 +6,14 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RandomStream } from '@slip/core';
 import type { KillPoint, ThreadName } from './fixtures/kill-point.js';
-import { finalWeights, makeTinySet, start, stepRecords, TINY_MODEL_OF_TWO_LENGTHS } from './launch-runs.js';
+import {
+  datasetFlags,
+  finalWeights,
+  makeTinySet,
+  start,
+  stepRecords,
+  TINY_MODEL_OF_TWO_LENGTHS,
+} from './launch-runs.js';
 
 const hook = pathToFileURL(path.join(import.meta.dirname, 'fixtures/kill-point.js')).href;
 /** Many more than a start makes before it is killed, so that a run can be killed many times. */
@@ -49,7 +56,7 @@ export async function prepareKillSeries(folder: string, ranks: number): Promise<
           '--max-steps',
           String(STEPS),
         ],
-        ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--comm-timeout', '60'],
+        ...[...datasetFlags(set), '--comm-timeout', '60'],
         ...['--output-dir', path.join(folder, name)],
       ],
       { NODE_OPTIONS: `--import=${hook}`, ...environment },

@@ -24,6 +24,10 @@ export interface TinySet {
   readonly metadata: string;
 }
 
+export function datasetFlags({ root, metadata }: TinySet): string[] {
+  return ['--dataset', 'coco', '--root', root, '--metadata', metadata];
+}
+
 /** `count` coloured pictures with one caption each, in COCO's layout; a third of the captions make their batch a longer one. */
 export async function makeTinySet(folder: string, count: number): Promise<TinySet> {
   const images = path.join(folder, 'train2017');

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { ERROR_CODES } from '@slip/core';
-import { launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 test('mistakes that are found before anything starts', async (context) => {
   const folder = temporaryFolder(context);
@@ -117,18 +117,7 @@ test('a folder of another run is refused, with what differs', async (context) =>
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 12);
   const args = [
-    ...[
-      '--nproc',
-      '1',
-      '--output-dir',
-      path.join(folder, 'run'),
-      '--dataset',
-      'coco',
-      '--root',
-      set.root,
-      '--metadata',
-      set.metadata,
-    ],
+    ...['--nproc', '1', '--output-dir', path.join(folder, 'run'), ...datasetFlags(set)],
     ...['--model', 'CLIP_VITS16', '--batch-size', '4', '--epochs', '1', '--warmup-epochs', '0', ...TINY_MODEL],
   ];
   const first = await launch(args);

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  finalWeights,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL,
+  temporaryFolder,
+} from './launch-runs.js';
 
 /** Eight rows a micro-batch: 2+2+2+2, 4+4, 3+3+2 and 2+2+2+2 again. Six steps to an epoch, two micro-batches to a step. */
 const STAGES = [
@@ -24,7 +32,7 @@ const SETTINGS = [
 test('4 to 2 to 3 to 4 ranks in mid-epoch: the losses of 4 ranks', async (context) => {
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 100);
-  const dataset = ['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata];
+  const dataset = datasetFlags(set);
   const runFor = (runFolder: string, ranks: number, untilStep: number) =>
     launch([
       ...['--nproc', String(ranks), '--output-dir', runFolder, '--max-steps', String(untilStep)],

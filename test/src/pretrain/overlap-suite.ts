@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  finalWeights,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL,
+  temporaryFolder,
+} from './launch-runs.js';
 
 /** Some ten buckets of the tiny model. */
 const BUCKETS = ['--bucket-mb', '0.02'];
@@ -29,17 +37,7 @@ export function bucketsChangeNothing(updateFreq: 1 | 2): void {
       const { code, output } = await launch([
         ...['--nproc', '2', '--batch-size', '8', '--update-freq', String(updateFreq), '--epochs', '8'],
         ...['--max-steps', '4', '--lr', '1e-3', '--warmup-steps', '2', '--output-dir', runFolder, ...args],
-        ...[
-          '--dataset',
-          'coco',
-          '--root',
-          set.root,
-          '--metadata',
-          set.metadata,
-          '--model',
-          'SLIP_VITS16',
-          ...TINY_MODEL,
-        ],
+        ...[...datasetFlags(set), '--model', 'SLIP_VITS16', ...TINY_MODEL],
       ]);
       assert.equal(code, 0, output);
       return { weights: finalWeights(runFolder), records: stepRecords(runFolder) };

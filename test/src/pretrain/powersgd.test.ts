@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { finalWeights, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, finalWeights, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 test('two ranks with PowerSGD: the same bits over shared memory and over ZeroMQ, in buckets or not, and in a run that continues', async (context) => {
   const folder = temporaryFolder(context);
   const set = await makeTinySet(path.join(folder, 'set'), 60);
-  const data = ['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata];
+  const data = datasetFlags(set);
   const run = async (name: string, steps: number, args: readonly string[]) => {
     const runFolder = path.join(folder, name);
     const { code, output } = await launch([

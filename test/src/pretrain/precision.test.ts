@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { finalWeights, launch, makeTinySet, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  finalWeights,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL,
+  temporaryFolder,
+} from './launch-runs.js';
 
 test('float16: skipped steps and the scale are in metrics and checkpoints; resumed and checkpointed runs have the same bits', async (context) => {
   const folder = temporaryFolder(context);
@@ -13,7 +21,7 @@ test('float16: skipped steps and the scale are in metrics and checkpoints; resum
     const runFolder = path.join(folder, name);
     const { code, output } = await launch([
       ...['--nproc', '2', '--batch-size', '4', '--epochs', '8', '--lr', '1e-3', '--warmup-steps', '2'],
-      ...['--output-dir', runFolder, '--dataset', 'coco', '--root', set.root, '--metadata', set.metadata],
+      ...['--output-dir', runFolder, ...datasetFlags(set)],
       ...['--model', 'CLIP_VITS16', ...TINY_MODEL, '--precision', 'fp16', '--print-freq', '1', ...args],
     ]);
     assert.equal(code, 0, output);

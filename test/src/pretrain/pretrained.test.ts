@@ -8,7 +8,16 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { openWeights, readWhole } from '@slip/weights';
-import { launch, makeTinySet, root, start, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  launch,
+  makeTinySet,
+  root,
+  start,
+  stepRecords,
+  TINY_MODEL,
+  temporaryFolder,
+} from './launch-runs.js';
 
 const CLIP_TOWER = [
   ...['--vision-pre-norm', '--no-patch-bias', '--vision-activation', 'quick_gelu', '--vision-norm-eps', '1e-5'],
@@ -35,7 +44,7 @@ test('a published name is downloaded once for all ranks, and a misfit is explain
   const run = (name: string, ...more: string[]): string[] => [
     ...['--batch-size', '4', '--epochs', '1', '--comm-timeout', '60', '--max-restarts', '0'],
     ...['--output-dir', path.join(folder, name)],
-    ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'CLIP_VITS16', ...TINY_MODEL],
+    ...[...datasetFlags(set), '--model', 'CLIP_VITS16', ...TINY_MODEL],
     ...more,
   ];
   const first = await launch(run('first', '--max-steps', '2', '--lr', '1e-3', ...CLIP_TOWER));

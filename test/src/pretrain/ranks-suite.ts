@@ -4,7 +4,14 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
 import { openCheckpoint } from '@slip/checkpoint';
-import { launch, makeTinySet, stepRecords, TINY_MODEL_OF_TWO_LENGTHS, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  launch,
+  makeTinySet,
+  stepRecords,
+  TINY_MODEL_OF_TWO_LENGTHS,
+  temporaryFolder,
+} from './launch-runs.js';
 
 const GLOBAL_BATCH = 32;
 const STEPS = 20;
@@ -27,17 +34,7 @@ export function trainsAlike(family: string, counts: readonly number[]): void {
       const runFolder = path.join(folder, `ranks-${ranks}`);
       const { code, output } = await launch([
         ...['--nproc', String(ranks), '--rows-per-micro-batch', String(GLOBAL_BATCH), '--output-dir', runFolder],
-        ...[
-          '--dataset',
-          'coco',
-          '--root',
-          set.root,
-          '--metadata',
-          set.metadata,
-          '--model',
-          `${family}_VITS16`,
-          ...TINY_MODEL_OF_TWO_LENGTHS,
-        ],
+        ...[...datasetFlags(set), '--model', `${family}_VITS16`, ...TINY_MODEL_OF_TWO_LENGTHS],
         ...(SHAPES[family] ?? []),
         ...['--epochs', '10', '--warmup-steps', '3', '--lr', '1e-3', '--max-steps', String(STEPS)],
         // Batch norm over tiny models amplifies rounding a thousandfold on some views; on these it does not.

@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { RandomStream } from '@slip/core';
 import {
+  datasetFlags,
   finalWeights,
   launch,
   makeTinySet,
@@ -23,17 +24,7 @@ function runArguments(set: { root: string; metadata: string }, runFolder: string
   return [
     ...['--nproc', '2', '--batch-size', '4', '--update-freq', '2', '--epochs', String(EPOCHS), '--print-freq', '1'],
     ...['--output-dir', runFolder, '--checkpoint-every-steps', '2', '--lr', '1e-3', '--comm-timeout', '20'],
-    ...[
-      '--dataset',
-      'coco',
-      '--root',
-      set.root,
-      '--metadata',
-      set.metadata,
-      '--model',
-      'SLIP_VITS16',
-      ...TINY_MODEL_OF_TWO_LENGTHS,
-    ],
+    ...[...datasetFlags(set), '--model', 'SLIP_VITS16', ...TINY_MODEL_OF_TWO_LENGTHS],
   ];
 }
 

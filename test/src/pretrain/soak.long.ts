@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import test from 'node:test';
-import { makeTinySet, start, stepRecords, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, makeTinySet, start, stepRecords, temporaryFolder } from './launch-runs.js';
 import { type Trend, trendOf } from './trend.js';
 
 const STEPS = Number(process.env.SLIP_SOAK_STEPS ?? 20_000);
@@ -28,7 +28,7 @@ test(`the quickstart's model grows neither in memory nor in the time of a step, 
   const runFolder = path.join(folder, 'run');
   const run = start([
     ...['--nproc', String(RANKS), '--recipe', 'quickstart', '--output-dir', runFolder, '--val-dataset', 'none'],
-    ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata],
+    ...datasetFlags(set),
     ...['--batch-size', String(ROWS), '--epochs', '1000000', '--max-steps', String(STEPS), '--print-freq', '100'],
   ]);
   const alarm = Number.isFinite(MINUTES) ? setTimeout(() => run.child.kill('SIGTERM'), MINUTES * 60_000) : undefined;

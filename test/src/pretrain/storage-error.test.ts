@@ -4,7 +4,15 @@ import path from 'node:path';
 import test from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { KillPoint } from './fixtures/kill-point.js';
-import { finalWeights, makeTinySet, start, stepRecords, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import {
+  datasetFlags,
+  finalWeights,
+  makeTinySet,
+  start,
+  stepRecords,
+  TINY_MODEL,
+  temporaryFolder,
+} from './launch-runs.js';
 
 const hook = pathToFileURL(path.join(import.meta.dirname, 'fixtures/kill-point.js')).href;
 /** Rank 1 syncs two files in a save, so this is in the second one. */
@@ -19,7 +27,7 @@ for (const policy of ['continue', 'stop']) {
       [
         ...['--nproc', '2', '--batch-size', '4', '--epochs', '2', '--max-steps', '6', '--checkpoint-every-steps', '2'],
         ...['--checkpoint-writers', '2', '--model', 'SLIP_VITS16', ...TINY_MODEL, '--output-dir', runFolder],
-        ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--on-checkpoint-error', policy],
+        ...[...datasetFlags(set), '--on-checkpoint-error', policy],
       ],
       { NODE_OPTIONS: `--import=${hook}`, SLIP_TEST_KILLS: JSON.stringify([failing]) },
     ).finished;

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { finalWeights, launch, makeTinySet, root, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, finalWeights, launch, makeTinySet, root, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 function convert(from: string, to: string, form: string): void {
   const program = path.join(root, 'orchestrator/bin/slip-checkpoint.js');
@@ -18,7 +18,7 @@ test('checkpoint to .pt to checkpoint in mid-epoch: the continued run has the bi
   const argumentsFor = (runFolder: string): string[] => [
     ...['--nproc', '2', '--batch-size', '4', '--epochs', '2', '--lr', '1e-3', '--comm-timeout', '20'],
     ...['--output-dir', runFolder, '--checkpoint-every-steps', '4', '--keep-checkpoints', '9'],
-    ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'SLIP_VITS16', ...TINY_MODEL],
+    ...[...datasetFlags(set), '--model', 'SLIP_VITS16', ...TINY_MODEL],
   ];
   const [undisturbed, continued] = ['undisturbed', 'continued'].map((name) => path.join(folder, name));
   const whole = await launch(argumentsFor(undisturbed));

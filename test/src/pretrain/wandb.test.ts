@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
+import { datasetFlags, launch, makeTinySet, TINY_MODEL, temporaryFolder } from './launch-runs.js';
 
 const python = process.env.SLIP_WANDB_PYTHON ?? 'python3';
 const hasWandb = spawnSync(python, ['-c', 'import wandb']).status === 0;
@@ -21,7 +21,7 @@ test('a run streams its metrics', { skip: !hasWandb && !isRequired && `${python}
   });
   const { code, output } = await launch([
     ...['--nproc', '2', '--batch-size', '4', '--epochs', '2', '--lr', '1e-3', '--output-dir', runFolder, '--wandb'],
-    ...['--dataset', 'coco', '--root', set.root, '--metadata', set.metadata, '--model', 'CLIP_VITS16', ...TINY_MODEL],
+    ...[...datasetFlags(set), '--model', 'CLIP_VITS16', ...TINY_MODEL],
   ]);
   assert.equal(code, 0, output);
   assert.doesNotMatch(output, /wandb failed/);
