@@ -106,6 +106,7 @@ const COMPOSITIONS: readonly Composition[] = [
       return [bias === undefined ? product : tf.add(product, bias)];
     },
   },
+  { name: 'SlipLinearWeightGrad', compute: ({ dy, rows }) => [tf.matMul(dy!, rows!, true, false)] },
   {
     name: 'SlipLayerNorm',
     compute: ({ x, gamma, beta }, { eps }) => {

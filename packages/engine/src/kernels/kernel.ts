@@ -22,6 +22,14 @@ export interface OnnxEmitter {
   ): string[];
   /** `alpha * A x B` over the last two of `rank` axes, either of them transposed. */
   product(a: string, b: string, options: ProductOptions): string;
+  /** `rows x matrix + bias` of [R, K] and [K, N] ([N, K] with `transB`): [R, N]. For many rows. */
+  rowsProduct(
+    rows: OnnxOperand,
+    matrix: OnnxOperand,
+    options?: { readonly transB?: boolean; readonly bias?: string },
+  ): string;
+  /** `A^T B` of [R, M] and [R, N], a sum over many rows: [M, N]. */
+  sumOfOuterProducts(a: OnnxOperand, b: OnnxOperand): string;
   /** Sum over the rows of `x`, read as [rows, width]: [width]. Float32. */
   sumRows(x: string, size: readonly [number, number]): string;
   /** Along the last axis. */

@@ -44,3 +44,11 @@ test('fused matMul with bias and relu equals tfjs', async () => {
 test('dot of vectors equals tfjs', async () => {
   await assertSameOnBothBackends({ a: { shape: [6] }, b: { shape: [6] } }, ({ a, b }) => ({ y: tf.dot(a!, b!) }));
 });
+
+test('products that are cut into blocks of rows equal tfjs, and so do their gradients', async () => {
+  const inputs = { a: { shape: [400, 130] }, b: { shape: [130, 7] } };
+  const product = (a?: tf.Tensor, b?: tf.Tensor) => tf.matMul(a!, b!);
+  await assertSameOnBothBackends(inputs, withGradients(product), 2e-5);
+  const batches = { a: { shape: [3, 200, 5] }, b: { shape: [131, 5] } };
+  await assertSameOnBothBackends(batches, ({ a, b }) => ({ y: tf.matMul(a!, b!, false, true) }));
+});

@@ -1,6 +1,6 @@
 // Matrix products, batched and fused; not attention (see `ops/attention.ts`) or linear layers.
 import { SlipError } from '@slip/core';
-import { broadcastShape, type TensorType } from '../tensor-type.js';
+import { broadcastShape, sizeOf, type TensorType } from '../tensor-type.js';
 import { defineKernel, type Kernel, type OnnxEmitter, type OnnxOperand } from './kernel.js';
 
 interface MatMulAttributes {
@@ -52,12 +52,16 @@ function product(
   result: TensorType,
   { transposeA, transposeB }: MatMulAttributes,
 ): string {
-  const flags = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0 };
-  if (a.shape.length === 2 && b.shape.length === 2) return emit.op('Gemm', [a.name, b.name], flags);
   if (b.shape.length === 2 && !transposeA) {
     // Batches of rows against one matrix are one large product.
-    const rows = emit.op('Reshape', [a.name, emit.ints([-1, a.shape[a.shape.length - 1]!])]);
-    return emit.op('Reshape', [emit.op('Gemm', [rows, b.name], flags), emit.ints(result.shape)]);
+    const depth = a.shape[a.shape.length - 1]!;
+    const shape = [sizeOf(a.shape) / depth, depth];
+    const rows = a.shape.length === 2 ? a : { ...a, name: emit.op('Reshape', [a.name, emit.ints(shape)]), shape };
+    const product = emit.rowsProduct(rows, b, { transB: transposeB });
+    return a.shape.length === 2 ? product : emit.op('Reshape', [product, emit.ints(result.shape)]);
+  }
+  if (a.shape.length === 2 && b.shape.length === 2) {
+    return emit.op('Gemm', [a.name, b.name], { transA: 1, transB: transposeB ? 1 : 0 });
   }
   if (!transposeA && !transposeB) return emit.op('MatMul', [a.name, b.name]);
   return emit.product(a.name, b.name, { rank: a.shape.length, transA: transposeA, transB: transposeB });

@@ -54,3 +54,28 @@ test('nodes that nothing consumes come last, in reverse', () => {
   );
   assert.deepEqual(types(nodes), ['Exp', 'Log', 'Abs', 'Neg']);
 });
+
+test('what is reshaped twice is reshaped once', () => {
+  const emit = new Emitter();
+  const first = emit.op('Reshape', [emit.op('Exp', ['x']), emit.ints([2, 3])]);
+  const second = emit.op('Reshape', [first, emit.ints([6])]);
+  const { nodes } = emit.finish(new Map([['y', second]]));
+  assert.deepEqual(types(nodes), ['Exp', 'Reshape']);
+});
+
+test('on the CPU a product of many rows is one of blocks, and its weight has an axis more than they', () => {
+  const shapesOf = (provider: 'cpu' | 'cuda', depth: number) => {
+    const emit = new Emitter(provider);
+    const rows = { name: 'x', shape: [800, depth], dtype: 'float32' as const };
+    const weight = { name: 'w', shape: [8, depth], dtype: 'float32' as const };
+    const { nodes, constants } = emit.finish(
+      new Map([['y', emit.rowsProduct(rows, weight, { transB: true, bias: 'b' })]]),
+    );
+    return [types(nodes).join(' '), ...constants.map(({ rawData }) => `${new BigInt64Array(rawData.slice().buffer)}`)];
+  };
+  assert.deepEqual(shapesOf('cpu', 256), [
+    ...['Reshape Reshape FusedMatMul Add Reshape', '2,400,256', '1,1,8,256', '800,8'],
+  ]);
+  assert.deepEqual(shapesOf('cpu', 64), ['Gemm']);
+  assert.deepEqual(shapesOf('cuda', 256), ['Gemm']);
+});

@@ -1,8 +1,9 @@
 // Collects ONNX nodes and constants while kernels are lowered; equal ones once, unused ones not at all.
 import { ONNX_TYPES } from '../kernels/elementwise.js';
-import type { OnnxAttribute, OnnxEmitter, ProductOptions } from '../kernels/kernel.js';
+import type { OnnxAttribute, OnnxEmitter, OnnxOperand, ProductOptions } from '../kernels/kernel.js';
 import type { DType, TypedArray } from '../tensor-type.js';
 import type { AttributeProto, NodeProto, TensorProto } from './model-proto.js';
+import { isCutIntoBlocks, rowBlocks } from './row-blocks.js';
 
 /** Larger constants are not compared with others. */
 const MAX_COMPARED_BYTES = 4096;
@@ -11,10 +12,14 @@ const MAX_COMPARED_BYTES = 4096;
 export type Provider = 'cpu' | 'cuda' | 'webgpu';
 
 export class Emitter implements OnnxEmitter {
+  /** Shapes of float32 values inside of what one kernel is lowered to, where the runtime could not infer them at every length. */
+  readonly shapes = new Map<string, readonly number[]>();
   readonly #provider: Provider;
   readonly #nodes: NodeProto[] = [];
   readonly #constants: TensorProto[] = [];
   readonly #known = new Map<string, string[]>();
+  /** What each reshaped value was before. */
+  readonly #reshaped = new Map<string, string>();
   readonly #encoder = new TextEncoder();
   #numNames = 0;
   #isRepeating = false;
@@ -29,6 +34,7 @@ export class Emitter implements OnnxEmitter {
   }
 
   op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
+    if (type === 'Reshape') return this.#reshape(inputs[0]!, inputs[1]!);
     return this.ops(type, inputs, attributes, { outputs: 1 })[0]!;
   }
 
@@ -59,6 +65,41 @@ export class Emitter implements OnnxEmitter {
     const operand = (name: string, transposed: boolean) => (transposed ? this.op('Transpose', [name], { perm }) : name);
     const plain = this.op('MatMul', [operand(a, transA), operand(b, transB)]);
     return alpha === 1 ? plain : this.op('Mul', [plain, this.scalar(alpha)]);
+  }
+
+  rowsProduct(
+    rows: OnnxOperand,
+    matrix: OnnxOperand,
+    { transB = false, bias }: { readonly transB?: boolean; readonly bias?: string } = {},
+  ): string {
+    const [numRows, depth] = rows.shape as [number, number];
+    const width = matrix.shape[transB ? 0 : 1]!;
+    if (this.#provider !== 'cpu' || !isCutIntoBlocks([depth, width])) {
+      const operands = [rows.name, matrix.name, ...(bias === undefined ? [] : [bias])];
+      return this.op('Gemm', operands, { transB: transB ? 1 : 0 });
+    }
+    const blocks = rowBlocks(numRows);
+    const blocked = this.op('Reshape', [rows.name, this.ints([blocks, numRows / blocks, depth])]);
+    // An axis more than the rows have keeps the runtime from joining the blocks to one product.
+    const spread = this.op('Reshape', [matrix.name, this.ints([1, 1, ...matrix.shape])]);
+    const inBlocks = [1, blocks, numRows / blocks, width];
+    const product = this.#shaped(this.product(blocked, spread, { rank: 4, transB }), inBlocks);
+    const biased = bias === undefined ? product : this.#shaped(this.op('Add', [product, bias]), inBlocks);
+    return this.op('Reshape', [biased, this.ints([numRows, width])]);
+  }
+
+  sumOfOuterProducts(a: OnnxOperand, b: OnnxOperand): string {
+    const [numRows, height] = a.shape as [number, number];
+    const width = b.shape[1]!;
+    if (this.#provider !== 'cpu' || !isCutIntoBlocks([height, width])) {
+      return this.op('Gemm', [a.name, b.name], { transA: 1 });
+    }
+    // The runtime transposes A a few rows at a time, again for each panel of columns. Once is quicker, of the narrower one by far.
+    const [narrow, wide] = height <= width ? [a, b] : [b, a];
+    const shape = [Math.min(height, width), numRows];
+    const transposed = this.#shaped(this.op('Transpose', [narrow.name], { perm: [1, 0] }), shape);
+    const product = this.rowsProduct({ ...narrow, name: transposed, shape }, wide);
+    return height <= width ? product : this.op('Transpose', [product], { perm: [1, 0] });
   }
 
   logSoftmax(x: string): string {
@@ -127,6 +168,22 @@ export class Emitter implements OnnxEmitter {
       nodes: inOrderOfExecution([...nodes.reverse(), ...finalCopies]),
       constants: this.#constants.filter(({ name }) => needed.has(name)),
     };
+  }
+
+  /**
+   * Of what was reshaped already only the last: the runtime would join the two to a new node, and where that is the end of a graph, run
+   * all that leads to it before the other ends (see `inOrderOfExecution`).
+   */
+  #reshape(x: string, shape: string): string {
+    const source = this.#reshaped.get(x) ?? x;
+    const result = this.ops('Reshape', [source, shape], {}, { outputs: 1 })[0]!;
+    this.#reshaped.set(result, source);
+    return result;
+  }
+
+  #shaped(name: string, shape: readonly number[]): string {
+    this.shapes.set(name, shape);
+    return name;
   }
 
   /** [1, count]; one constant for each count, however large. */

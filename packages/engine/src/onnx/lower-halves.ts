@@ -34,7 +34,15 @@ const ROUND_INSIDE = new Set(['SlipNarrow', 'SlipAttention', 'SlipAttentionGrad'
 /** Written without constants or casts, so that they take halves as they are. */
 const TAKE_HALVES = new Set([
   ...[...MOVES_ONLY].filter((name) => name !== 'PadV2'),
-  ...['SlipLinear', 'BatchMatMul', '_FusedMatMul', 'SlipConv', 'SlipConvInputGrad', 'SlipConvFilterGrad'],
+  ...[
+    'SlipLinear',
+    'SlipLinearWeightGrad',
+    'BatchMatMul',
+    '_FusedMatMul',
+    'SlipConv',
+    'SlipConvInputGrad',
+    'SlipConvFilterGrad',
+  ],
   ...['Add', 'Sub', 'Multiply', 'AddN', 'SlipGelu', 'SlipQuickGelu', ...ROUND_INSIDE],
 ]);
 

@@ -1,7 +1,7 @@
 // Turns a segment of a graph into an ONNX model; how each kernel is written is in the kernel table.
 import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { Segment } from '../passes/segment.js';
-import { sizeOf } from '../tensor-type.js';
+import { sizeOf, type TensorType } from '../tensor-type.js';
 import { constantArray, halfOf, type Value } from '../trace/graph.js';
 import { Emitter, type Provider } from './emitter.js';
 import { enterSegment, type Halves, leaveSegment, lowerNode } from './lower-halves.js';
@@ -69,7 +69,7 @@ export function lowerSegment(
     initializer: constants,
     input: segment.inputs.map((value) => valueInfo(value)),
     output: segment.outputs.map((value) => valueInfo(value)),
-    valueInfo: withShapes ? shapesOf(nodes, traced) : [],
+    valueInfo: withShapes ? shapesOf(nodes, traced, emit.shapes) : [],
   });
   return { model, numNodes: nodes.length };
 }
@@ -83,9 +83,15 @@ function emitConstant(emit: Emitter, value: Value): string {
 }
 
 /** Of those that are made by a node under the name that they were traced with: halves may be something else on the way. */
-function shapesOf(nodes: readonly NodeProto[], traced: ReadonlyMap<string, Value>): ValueInfoProto[] {
+function shapesOf(
+  nodes: readonly NodeProto[],
+  traced: ReadonlyMap<string, Value>,
+  inside: ReadonlyMap<string, readonly number[]>,
+): ValueInfoProto[] {
   return nodes.flatMap(({ output }) =>
     output.flatMap((name) => {
+      const shape = inside.get(name);
+      if (shape !== undefined) return [typeInfo(name, { shape, dtype: 'float32' })];
       const value = traced.get(name);
       return value === undefined || halfOf(value) !== undefined ? [] : [valueInfo(value, name)];
     }),
@@ -93,6 +99,10 @@ function shapesOf(nodes: readonly NodeProto[], traced: ReadonlyMap<string, Value
 }
 
 function valueInfo(value: Value, name = borderName(value)): ValueInfoProto {
-  const dim = value.shape.map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: ONNX_TYPES[value.dtype], shape: { dim } } } };
+  return typeInfo(name, value);
+}
+
+function typeInfo(name: string, { shape, dtype }: TensorType): ValueInfoProto {
+  const dim = shape.map((dimValue) => ({ dimValue }));
+  return { name, type: { tensorType: { elemType: ONNX_TYPES[dtype], shape: { dim } } } };
 }

@@ -43,6 +43,19 @@ test('linear and its gradients are the same compiled', async () => {
   }
 });
 
+test('sequences of many rows, wider before and behind the layer, are the same compiled', async () => {
+  for (const [shape, outWidth] of [
+    [[2, 200, 140], 6],
+    [[2, 200, 6], 140],
+  ] as const) {
+    await assertSameOnBothBackends(
+      inputs([...shape], outWidth),
+      withGradients((x, weight, bias) => linear(x!, weight!, bias!)),
+      2e-5,
+    );
+  }
+});
+
 test('the gradient of a weight that is used twice is the sum', async () => {
   const given = { x: { shape: [3, 4] }, weight: { shape: [4, 4] }, bias: { shape: [4] } };
   const twice = (...[x, weight, bias]: tf.Tensor[]) => linear(gelu(linear(x!, weight!, bias)), weight!, bias);

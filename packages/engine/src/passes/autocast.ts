@@ -6,7 +6,7 @@ import { GraphBuilder, type HalfType, halfOf } from '../trace/graph.js';
 
 /** Matrix products and convolutions: halves in, halves out, forward and backward. */
 const HALF_KERNELS = new Set([
-  ...['SlipLinear', 'BatchMatMul', '_FusedMatMul', 'SlipAttention', 'SlipAttentionGrad'],
+  ...['SlipLinear', 'SlipLinearWeightGrad', 'BatchMatMul', '_FusedMatMul', 'SlipAttention', 'SlipAttentionGrad'],
   ...['SlipConv', 'SlipConvInputGrad', 'SlipConvFilterGrad'],
 ]);
 

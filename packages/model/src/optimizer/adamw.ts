@@ -1,5 +1,6 @@
 // AdamW over flat arenas (reference 4.1): decoupled weight decay, bias correction, no gradient clipping.
 import type { TensorEntry } from '../architecture.js';
+import { type AdamWFactors, updateRange } from './adamw-kernel.js';
 
 /** Arenas of equal length; all but `grads` are updated in place. */
 export interface AdamWArenas {
@@ -32,8 +33,7 @@ export function adamW(
     const start = Math.max(run.start, range.start);
     const end = Math.min(run.end, range.end);
     if (start >= end) continue;
-    const lr = hyper.lr * run.lrScale;
-    updateRange(arenas, start, end, { ...hyper, lr }, run.decay ? hyper.weightDecay : 0);
+    updateRange(arenas, start, end, factorsOf(hyper, run));
   }
 }
 
@@ -58,20 +58,13 @@ export function decayRuns(entries: readonly TensorEntry[]): DecayRun[] {
   return runs;
 }
 
-function updateRange(arenas: AdamWArenas, start: number, end: number, hyper: AdamWHyper, weightDecay: number): void {
-  const { params, grads, expAvg, expAvgSq } = arenas;
-  const { lr, beta1, beta2, eps, step, gradScale } = hyper;
-  const keep = 1 - lr * weightDecay;
-  const stepSize = lr / (1 - beta1 ** step);
-  const correction = 1 / Math.sqrt(1 - beta2 ** step);
-  const rest1 = 1 - beta1;
-  const rest2 = 1 - beta2;
-  for (let i = start; i < end; i++) {
-    const g = grads[i] * gradScale;
-    const m = beta1 * expAvg[i] + rest1 * g;
-    const v = beta2 * expAvgSq[i] + rest2 * g * g;
-    expAvg[i] = m;
-    expAvgSq[i] = v;
-    params[i] = params[i] * keep - (stepSize * m) / (Math.sqrt(v) * correction + eps);
-  }
+function factorsOf(hyper: AdamWHyper, run: DecayRun): AdamWFactors {
+  const { beta1, beta2, eps, step, gradScale } = hyper;
+  const lr = hyper.lr * run.lrScale;
+  return {
+    ...{ gradScale, beta1, beta2, eps },
+    keep: 1 - lr * (run.decay ? hyper.weightDecay : 0),
+    stepSize: lr / (1 - beta1 ** step),
+    correction: 1 / Math.sqrt(1 - beta2 ** step),
+  };
 }
