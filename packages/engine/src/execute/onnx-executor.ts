@@ -4,7 +4,6 @@ import type { StepCollectives, Topology } from '../collectives.js';
 import { ONNX_TYPES } from '../kernels/elementwise.js';
 import type { CollectiveKernel, HostKernel } from '../kernels/kernel.js';
 import { KERNELS } from '../kernels/table.js';
-import { MODEL_SESSION_CONFIG } from '../onnx/lower.js';
 import type { Completion, MilestonePlan, Milestones } from '../passes/milestones.js';
 import { planOf } from '../plan/cached-plan.js';
 import type { LengthPlan, VaryingValue } from '../plan/flexible-plan.js';
@@ -16,6 +15,7 @@ import { allocate, sizeOf, type TypedArray } from '../tensor-type.js';
 import { filled } from '../trace/graph.js';
 import type { TraceOptions } from '../trace/trace-step.js';
 import { bindMemory, boundArray } from './bindings.js';
+import { type BoundRun, createGraphSession, type GraphSession } from './graph-session.js';
 import * as ort from './onnx-runtime.js';
 
 export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOptions {
@@ -67,17 +67,17 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   const outputs = bindMemory('output', plan.outputs, options.outputs);
   const memory = StepMemory.of(plan, inputs, outputs);
   const start = performance.now();
-  const sessions: (ort.InferenceSession | undefined)[] = [];
+  const sessions: (GraphSession | undefined)[] = [];
   for (const each of plan.segments) sessions.push(await compile(each, options));
   const names = plan.segments.map((segment) => ({
     name: segment.name,
     inputs: segment.inputs.map(({ name }) => name),
     outputs: segment.outputs.map(({ name }) => name),
   }));
-  const bound = new Map([[fullLength, bind(full, names, memory)]]);
+  const bound = new Map([[fullLength, bind(full, sessions, names, memory)]]);
   const bindLength = async (length: number): Promise<readonly BoundSegment[]> => {
     const shorter = await lengths!.at(length);
-    const segments = bind(shorter, names, memory.forLength(shorter));
+    const segments = bind(shorter, sessions, names, memory.forLength(shorter));
     bound.set(length, segments);
     return segments;
   };
@@ -106,12 +106,11 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
     run: async (onMilestone) => {
       if (sessions.length === 0) throw new SlipError('internal', `step '${step.name}' was run after it was closed`);
       const segments = bound.get(length) ?? (await bindLength(length));
-      for (const [i, { feeds, fetches, after }] of segments.entries()) {
+      for (const [i, { run, after }] of segments.entries()) {
         for (const group of groupsAt(cuts, segments.length, i)) onMilestone?.(group);
-        const session = sessions[i];
         const startMs = performance.now();
-        await session?.run(feeds, fetches);
-        if (session !== undefined) options.onSegment?.(names[i]!.name, startMs, performance.now());
+        await run?.();
+        if (run !== undefined) options.onSegment?.(names[i]!.name, startMs, performance.now());
         for (const work of after) await work(collectives);
       }
       for (const group of groupsAt(cuts, segments.length, segments.length)) onMilestone?.(group);
@@ -144,30 +143,20 @@ type Work = (collectives: StepCollectives | undefined) => Promise<void> | void;
 
 /** What a segment reads and writes at one length. */
 interface BoundSegment {
-  readonly feeds: Record<string, ort.Tensor>;
-  readonly fetches: Record<string, ort.Tensor>;
+  readonly run: BoundRun | undefined;
   readonly after: readonly Work[];
 }
 
 /** @returns undefined where a segment has no nodes: only host or wire work */
 async function compile(
   { name, model }: PlannedSegment,
-  options: OnnxExecutorOptions,
-): Promise<ort.InferenceSession | undefined> {
+  { threads, provider = 'cpu', gpuIndex, profilePrefix }: OnnxExecutorOptions,
+): Promise<GraphSession | undefined> {
   if (model === undefined) return undefined;
-  const provider = options.provider ?? 'cpu';
-  return ort.InferenceSession.create(model, {
-    executionProviders: provider === 'cuda' ? [{ name: 'cuda', deviceId: options.gpuIndex ?? 0 }] : [provider],
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    // The pattern is one block planned after the first run, beside the memory of that run: twice the peak for no speed.
-    enableMemPattern: false,
-    extra: MODEL_SESSION_CONFIG,
-    ...(options.profilePrefix === undefined
-      ? {}
-      : { enableProfiling: true, profileFilePrefix: `${options.profilePrefix}-${name}` }),
+  return createGraphSession(model, {
+    ...{ threads, provider },
+    ...(gpuIndex === undefined ? {} : { gpuIndex }),
+    ...(profilePrefix === undefined ? {} : { profilePrefix: `${profilePrefix}-${name}` }),
   });
 }
 
@@ -177,14 +166,21 @@ interface SegmentNames {
   readonly outputs: readonly string[];
 }
 
-function bind(plan: StepPlan | LengthPlan, names: readonly SegmentNames[], memory: StepMemory): BoundSegment[] {
+function bind(
+  plan: StepPlan | LengthPlan,
+  sessions: readonly (GraphSession | undefined)[],
+  names: readonly SegmentNames[],
+  memory: StepMemory,
+): BoundSegment[] {
   const varying = 'varying' in plan ? plan.varying : [];
 
   const tensors = (values: readonly PlannedValue[], called: readonly string[]) =>
     Object.fromEntries(values.map((value, i) => [called[i]!, memory.tensor(value)]));
   return plan.segments.map(({ inputs, outputs, after }, i) => ({
-    feeds: { ...tensors(inputs, names[i]!.inputs), ...varyingTensors(varying[i] ?? []) },
-    fetches: tensors(outputs, names[i]!.outputs),
+    run: sessions[i]?.bind(
+      { ...tensors(inputs, names[i]!.inputs), ...varyingTensors(varying[i] ?? []) },
+      tensors(outputs, names[i]!.outputs),
+    ),
     after: after.map((work) => bindWork(work, memory)),
   }));
 }
