@@ -31,7 +31,8 @@ export async function createGraphSession(model: Uint8Array, options: GraphSessio
   return 'missing' in library ? bindingSession(model, options) : directSession(library, model, options);
 }
 
-async function bindingSession(
+/** By onnxruntime-node. */
+export async function bindingSession(
   model: Uint8Array,
   { threads, provider, gpuIndex = 0, profilePrefix }: GraphSessionOptions,
 ): Promise<GraphSession> {
@@ -56,7 +57,7 @@ async function bindingSession(
 }
 
 /** With the same options; sequential execution and all optimisations are the library's defaults. */
-function directSession(
+export function directSession(
   library: OrtLibrary,
   model: Uint8Array,
   { threads, profilePrefix }: GraphSessionOptions,

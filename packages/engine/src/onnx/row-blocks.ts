@@ -2,7 +2,7 @@
 
 /**
  * ONNX Runtime's product walks over all rows for each 128 columns of the result and each 128 terms of its sums. With 400 rows that
- * panel, 200 KB, stays in a core's second cache; with thousands it comes from memory each time (docs/performance.md).
+ * panel, 200 KB, stays in a core's second cache; with thousands it comes from memory each time (docs/adr/0028-products-in-blocks.md).
  */
 const ROWS_OF_A_BLOCK = 400;
 
