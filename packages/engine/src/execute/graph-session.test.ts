@@ -18,7 +18,10 @@ test('both ways make the same bits, run after run', canCall, async () => {
   assert.ok(!('missing' in library));
   const x = Float32Array.from({ length: 12 }, (_, i) => Math.sin(i));
   const results: Float32Array[] = [];
-  for (const session of [directSession(library, squareModel(), OPTIONS), await bindingSession(squareModel(), OPTIONS)]) {
+  for (const session of [
+    directSession(library, squareModel(), OPTIONS),
+    await bindingSession(squareModel(), OPTIONS),
+  ]) {
     const y = new Float32Array(9);
     const run = session.bind({ x: tensor(x, [3, 4]) }, { y: tensor(y, [3, 3]) });
     await run();
@@ -37,10 +40,7 @@ test('a model, a tensor and a shape that do not fit are errors with words', canC
   assert.ok(!('missing' in library));
   assert.throws(() => directSession(library, new Uint8Array([1, 2, 3]), OPTIONS), /[Pp]rotobuf/);
   const session = directSession(library, squareModel(), OPTIONS);
-  const wrong = session.bind(
-    { x: tensor(new Float32Array(6), [2, 3]) },
-    { y: tensor(new Float32Array(9), [3, 3]) },
-  );
+  const wrong = session.bind({ x: tensor(new Float32Array(6), [2, 3]) }, { y: tensor(new Float32Array(9), [3, 3]) });
   await assert.rejects(wrong(), /Got invalid dimensions for input: x/);
   const unknown = session.bind({ z: tensor(new Float32Array(12), [3, 4]) }, { y: tensor(new Float32Array(9), [3, 3]) });
   await assert.rejects(unknown(), /z/);
