@@ -14,7 +14,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'packages/comms': ['core', 'core/wat'],
   'packages/devices': ['core'],
   'packages/engine': ['core', 'devices'],
-  'packages/model': ['core', 'devices', 'devices/testing', 'engine', 'engine/trace'],
+  'packages/model': ['core', 'core/wat', 'devices', 'devices/testing', 'engine', 'engine/trace'],
   'packages/data': ['core', 'core/wat', 'pickle'],
   'packages/checkpoint': ['core'],
   'packages/weights': ['core', 'pickle', 'checkpoint', 'model/architecture'],

@@ -30,6 +30,8 @@ export interface DeviceUnderTest {
   tolerance(family: Family, step: number): number;
   /** All without it. */
   readonly families?: readonly Family[];
+  /** Ten without it. */
+  readonly steps?: number;
   /** Of the SSL loss; 0.1 without it. */
   readonly sslTemp?: number;
   /** Why its tests do not run here. */
@@ -38,18 +40,19 @@ export interface DeviceUnderTest {
 
 /** Defines one test for each family. */
 export function deviceContract(device: DeviceUnderTest): void {
+  const { steps = STEPS } = device;
   for (const family of device.families ?? FAMILIES) {
     const skip = device.skipped ?? false;
-    test(`${device.name}: ${STEPS} steps of ${family} have the losses of the eager CPU`, { skip }, async () => {
+    test(`${device.name}: ${steps} steps of ${family} have the losses of the eager CPU`, { skip }, async () => {
       const expected = await referenceLosses(family, device.sslTemp);
-      const losses = await device.losses(goldenModel(family), STEPS);
-      assert.equal(losses.length, STEPS);
+      const losses = await device.losses(goldenModel(family), steps);
+      assert.equal(losses.length, steps);
       for (const [i, loss] of losses.entries()) {
         const error = Math.abs(loss - expected[i]) / Math.max(1, Math.abs(expected[i]));
         const tolerance = device.tolerance(family, i + 1);
         assert.ok(error <= tolerance, `loss of step ${i + 1}: ${loss}, expected ${expected[i]} within ${tolerance}`);
       }
-      // Ten equal losses would be a step that does not train.
+      // Equal losses would be a step that does not train.
       assert.ok(new Set(expected).size === STEPS, 'the losses change');
     });
   }
