@@ -43,8 +43,7 @@ export interface OnnxExecutorOptions extends Topology, StepBindings, TraceOption
 }
 
 /**
- * Traces a step, compiles it for the CPU and binds it to memory. `run` blocks the thread while a segment runs: ONNX
- * Runtime's Node binding has no other way.
+ * Traces a step, compiles it for the CPU and binds it to memory. `run` blocks the thread while a segment runs.
  *
  * @throws SlipError `unsupported` as `traceStep`; `internal` when bound memory does not fit or collectives are missing
  */
