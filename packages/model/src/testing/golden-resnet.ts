@@ -88,15 +88,15 @@ export function feed(executor: StepExecutor, firstRow: number): void {
   image.set(pixels().subarray(firstRow * width, firstRow * width + image.length));
 }
 
-export function assertGradients(gradientOf: (name: string) => ArrayLike<number>, tolerance = TOLERANCE): void {
+export function assertGradients(gradientOf: (name: string) => ArrayLike<number>, slack = 1): void {
   const floor = FLOOR * Math.max(...Object.values(golden.gradients).map((gradient) => Math.hypot(...gradient)));
   for (const [name, expected] of Object.entries(golden.gradients)) {
     const error = relativeError(gradientOf(`visual.${name}`), expected, floor);
-    assert.ok(error < tolerance, `${name}: relative error ${error}`);
+    assert.ok(error < slack * TOLERANCE, `${name}: relative error ${error}`);
   }
 }
 
-export function assertRunning(executor: StepExecutor): Float32Array {
+export function assertRunning(executor: StepExecutor, slack = 1): Float32Array {
   const buffers = initialiseBuffers(model);
   const read = (name: string) => executor.output(name) as Float32Array;
   assert.equal(updateRunningStatistics(buffers, tower, read, { globalRows: golden.batch, batchesTracked: 0 }), 1);
@@ -104,25 +104,25 @@ export function assertRunning(executor: StepExecutor): Float32Array {
     const { offset, size } = tower.find((entry) => entry.name === `visual.${name}`)!;
     // The offsets of the pictures cancel in the first means: a tenth of a unit is the measure where a norm is smaller.
     const error = relativeError(buffers.subarray(offset, offset + size), expected, 0.1);
-    assert.ok(error < 1e-5, `${name}: relative error ${error}`);
+    assert.ok(error < slack * 1e-5, `${name}: relative error ${error}`);
   }
   return buffers;
 }
 
 /**
  * Features, gradients and running statistics of a training step, and features in evaluation, are PyTorch's.
- * @param tolerance of each gradient, relative to its norm
+ * @param slack of a device that sums in other orders: multiplies all tolerances
  */
 export async function assertEqualsPyTorch(
   createExecutor: (step: StepDefinition) => Promise<StepExecutor>,
-  tolerance = TOLERANCE,
+  slack = 1,
 ): Promise<void> {
   const executor = await createExecutor(towerStep(golden.batch, 0));
   feed(executor, 0);
   await executor.run();
-  assert.ok(relativeError(executor.output('features'), golden.features) < 1e-5);
-  assertGradients((name) => executor.output(`grad/${name}`), tolerance);
-  const buffers = assertRunning(executor);
+  assert.ok(relativeError(executor.output('features'), golden.features) < slack * 1e-5);
+  assertGradients((name) => executor.output(`grad/${name}`), slack);
+  const buffers = assertRunning(executor, slack);
   await executor.close();
 
   const evaluation = await createExecutor(imageFeatureStep(model, { batchSize: golden.batch }));
@@ -134,6 +134,6 @@ export async function assertEqualsPyTorch(
   }
   evaluation.input('image').set(pixels());
   await evaluation.run();
-  assert.ok(relativeError(evaluation.output('features'), golden.evaluated) < 1e-4);
+  assert.ok(relativeError(evaluation.output('features'), golden.evaluated) < slack * 1e-4);
   await evaluation.close();
 }
