@@ -1,5 +1,5 @@
-// `npm run setup-cuda`: puts ONNX Runtime's CUDA provider, which its npm package leaves out, beside the rest of it: from NuGet, or from
-// a file that was brought to a machine without a network.
+// `npm run setup-cuda`: puts ONNX Runtime's CUDA provider, which its npm package leaves out, beside the rest of it: from NuGet or Python's
+// index, or from a file that was brought to a machine without a network.
 import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -17,13 +17,13 @@ function usage(version: string): string {
 
 Puts the CUDA provider of ONNX Runtime ${version} into ${cudaFolder()}.
 
-  (nothing)        downloads it from NuGet with the script of ONNX Runtime's own package
+  (nothing)        downloads it: from NuGet with the script of ONNX Runtime's own package, else from Python's index with pip
   --from FILE      takes it out of a file, on a machine without a network. Either of
                      Microsoft.ML.OnnxRuntime.Gpu.Linux ${version} of NuGet (.nupkg)
                      onnxruntime-gpu ${version} of Python's index (.whl):
                        pip download --no-deps --only-binary=:all: onnxruntime-gpu==${version}
                    or a folder that has its .so files
-  --python PYTHON  to unpack with; python3 unless given
+  --python PYTHON  to download and unpack with; python3 unless given
 
 CUDA 12 and cuDNN 9 themselves come from the machine: slip-launch doctor tells whether they are found.`;
 }
@@ -44,23 +44,46 @@ async function main(argv: string[]): Promise<void> {
   }
   if (`${process.platform}-${process.arch}` !== 'linux-x64')
     throw new SlipError('unsupported', 'ONNX Runtime has a CUDA provider for Node on linux-x64 only');
-  if (values.from === undefined) await download(version);
+  if (values.from === undefined) await download(version, values.python);
   else await takeFrom(path.resolve(values.from), version, values.python);
   const { isUsable, found, mend } = reportOnDevice('cuda', findDeviceFacts(process.env));
   console.log(`the CUDA provider of ONNX Runtime ${version} is in place`);
   console.log(isUsable ? `ready: ${found}` : `still missing here: ${found}\n  ${mend}`);
 }
 
-async function download(version: string): Promise<void> {
+/** Two indexes have it, and many clusters reach one of them: through a mirror, as pip and NuGet are configured. */
+async function download(version: string, python: string): Promise<void> {
   console.log('downloading from NuGet (about 300 MB) ...');
   const script = path.join(path.dirname(require.resolve('onnxruntime-node/package.json')), 'script/install.js');
+  const fromNuGet = await failureOf(
+    runCommand(process.execPath, [script], { env: { ONNXRUNTIME_NODE_INSTALL: 'cuda12' } }),
+  );
+  if (fromNuGet === undefined) return;
+  console.log("that failed; downloading from Python's index (about 250 MB) ...");
+  const scratch = await mkdtemp(path.join(os.tmpdir(), 'slip-cuda-'));
   try {
-    await runCommand(process.execPath, [script], { env: { ONNXRUNTIME_NODE_INSTALL: 'cuda12' } });
+    const args = ['download', '--no-deps', '--only-binary=:all:', '--dest', scratch, `onnxruntime-gpu==${version}`];
+    const fromPython = await failureOf(runCommand(python, ['-m', 'pip', ...args]));
+    if (fromPython !== undefined) {
+      const hint = `bring a file: npm run setup-cuda -- --from onnxruntime_gpu-${version}-....whl; --help tells more`;
+      throw new SlipError(
+        'unsupported',
+        `${fromNuGet.message}\n${fromPython.message}\nWithout a way to either, ${hint}`,
+      );
+    }
+    const [wheel] = await readdir(scratch);
+    await takeFrom(path.join(scratch, wheel), version, python);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function failureOf(work: Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await work;
+    return undefined;
   } catch (error) {
-    throw new SlipError(
-      'unsupported',
-      `${(error as Error).message}\nWithout a way to NuGet, bring a file: npm run setup-cuda -- --from onnxruntime_gpu-${version}-....whl; --help tells more`,
-    );
+    return error as Error;
   }
 }
 
