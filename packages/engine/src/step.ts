@@ -48,6 +48,8 @@ export interface StepStats {
   readonly sessionMs: number;
   /** Nothing was traced. */
   readonly fromCache: boolean;
+  /** Why ONNX Runtime copies the outputs of every run, which is slower; absent where it does not. */
+  readonly copies?: string;
 }
 
 /** A step bound to memory: write the inputs, `run`, read the outputs. Not reentrant. */

@@ -13,7 +13,7 @@ deviceContract({
   name: 'webgpu',
   losses: (model, steps) => lossesOnDevice(webgpu, model, steps),
   ...(skipped === undefined ? {} : { skipped }),
-  tolerance: (_family, step) => 1e-4 * step ** 2,
+  tolerance: (family, step) => (family === 'CLIP' ? 1e-4 : 1e-4 * step ** 2),
 });
 
 test("webgpu: CLIP_RN50's tower equals PyTorch's", { skip: skipped ?? false }, () =>

@@ -410,6 +410,8 @@ function announce(
     `step compiled in ${(compileMs / 1000).toFixed(1)} s${executor.stats.fromCache ? ', its graph from the cache' : ''}: ${executor.stats.nodes} nodes, ${executor.stats.segments} segments, ` +
       `${executor.stats.collectives} collectives${each}${anyLength}; starting at step ${state.step}`,
   );
+  const { copies } = executor.stats;
+  if (copies !== undefined) log.warn(`steps are slower than they could be, as what they compute is copied: ${copies}`);
   log.info(describePrecision(config));
   log.info(describeEstimate(memory));
   const warning = memoryWarning(memory, config.nprocPerNode, config);

@@ -6,7 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { Emitter } from '../onnx/emitter.js';
 import { encodeModel, type ValueInfoProto } from '../onnx/model-proto.js';
-import { bindingSession, directSession, type GraphSession } from './graph-session.js';
+import { bindingSession, createGraphSession, directSession, type GraphSession } from './graph-session.js';
 import * as ort from './onnx-runtime.js';
 import { ortLibrary } from './ort-library.js';
 
@@ -34,6 +34,39 @@ test('both ways make the same bits, run after run', canCall, async () => {
   assert.deepEqual(results[0], results[1]);
   const square = x.subarray(4, 8).reduce((sum, value) => sum + value * value, 0);
   assert.ok(Math.abs(results[0]![4]! - square) < 1e-6);
+});
+
+test('products in blocks of rows have the bits of the whole product, with one thread and two', async () => {
+  const [rows, depth, width] = [1200, 200, 137];
+  const memory = {
+    x: tensor(
+      Float32Array.from({ length: rows * depth }, (_, i) => Math.sin(0.7 * i)),
+      [rows, depth],
+    ),
+    w: tensor(
+      Float32Array.from({ length: width * depth }, (_, i) => Math.cos(1.3 * i)),
+      [width, depth],
+    ),
+  };
+  const product = async (isInBlocks: boolean, threads: number): Promise<Float32Array> => {
+    const emit = new Emitter();
+    const operand = (name: 'x' | 'w') => ({ name, shape: memory[name].dims, dtype: 'float32' as const });
+    const whole = () => emit.op('Gemm', ['x', 'w'], { transB: 1 });
+    const result = isInBlocks ? emit.rowsProduct(operand('x'), operand('w'), { transB: true }) : whole();
+    const { nodes, constants } = emit.finish(new Map([['y', result]]));
+    const model = encodeModel({
+      ...{ name: 'product', node: nodes, initializer: constants, valueInfo: [] },
+      ...{ input: [floats('x', [rows, depth]), floats('w', [width, depth])], output: [floats('y', [rows, width])] },
+    });
+    const session = await createGraphSession(model, { ...OPTIONS, threads });
+    const y = new Float32Array(rows * width);
+    await session.bind(memory, { y: tensor(y, [rows, width]) })();
+    await session.release();
+    return y;
+  };
+  const whole = await product(false, 1);
+  assert.ok(whole.some((value) => value !== 0));
+  for (const threads of [1, 2]) assert.deepEqual(await product(true, threads), whole);
 });
 
 test('a model, a tensor and a shape that do not fit are errors with words', canCall, async () => {

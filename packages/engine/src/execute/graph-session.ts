@@ -16,6 +16,8 @@ export interface GraphSessionOptions {
 export type NamedMemory = Readonly<Record<string, ort.Tensor>>;
 
 export interface GraphSession {
+  /** Why every run copies its outputs, which is slower; absent where it does not. */
+  readonly copies?: string;
   /** What a run reads and writes; the memory of these tensors, not copies of it. */
   bind(feeds: NamedMemory, fetches: NamedMemory): BoundRun;
   endProfiling(): void;
@@ -27,8 +29,10 @@ export type BoundRun = () => Promise<void>;
 
 /** @throws Error with ONNX Runtime's words */
 export async function createGraphSession(model: Uint8Array, options: GraphSessionOptions): Promise<GraphSession> {
-  const library = options.provider === 'cpu' ? ortLibrary() : { missing: 'the binding knows how to add a provider' };
-  return 'missing' in library ? bindingSession(model, options) : directSession(library, model, options);
+  if (options.provider !== 'cpu') return bindingSession(model, options);
+  const library = ortLibrary();
+  if (!('missing' in library)) return directSession(library, model, options);
+  return { ...(await bindingSession(model, options)), copies: library.missing };
 }
 
 /** By onnxruntime-node. */

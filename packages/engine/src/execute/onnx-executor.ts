@@ -68,6 +68,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
   const start = performance.now();
   const sessions: (GraphSession | undefined)[] = [];
   for (const each of plan.segments) sessions.push(await compile(each, options));
+  const copies = sessions.find((session) => session !== undefined)?.copies;
   const names = plan.segments.map((segment) => ({
     name: segment.name,
     inputs: segment.inputs.map(({ name }) => name),
@@ -128,6 +129,7 @@ export async function createOnnxExecutor(step: StepDefinition, options: OnnxExec
       traceMs,
       sessionMs,
       fromCache,
+      ...(copies === undefined ? {} : { copies }),
     },
   };
 }

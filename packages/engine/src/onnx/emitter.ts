@@ -34,7 +34,7 @@ export class Emitter implements OnnxEmitter {
   }
 
   op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
-    if (type === 'Reshape') return this.#reshape(inputs[0]!, inputs[1]!);
+    if (type === 'Reshape') return this.#reshape(inputs[0]!, inputs[1]!, attributes);
     return this.ops(type, inputs, attributes, { outputs: 1 })[0]!;
   }
 
@@ -174,9 +174,9 @@ export class Emitter implements OnnxEmitter {
    * Of what was reshaped already only the last: the runtime would join the two to a new node, and where that is the end of a graph, run
    * all that leads to it before the other ends (see `inOrderOfExecution`).
    */
-  #reshape(x: string, shape: string): string {
+  #reshape(x: string, shape: string, attributes: Readonly<Record<string, OnnxAttribute>>): string {
     const source = this.#reshaped.get(x) ?? x;
-    const result = this.ops('Reshape', [source, shape], {}, { outputs: 1 })[0]!;
+    const result = this.ops('Reshape', [source, shape], attributes, { outputs: 1 })[0]!;
     this.#reshaped.set(result, source);
     return result;
   }
