@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import koffi from 'koffi';
+import { loadKoffi } from './foreign-calls.js';
 import { findTensorFlow, type TensorFlowPackage } from './tensorflow-package.js';
 import { type Adapter, listAdapters } from './vulkan.js';
 
@@ -74,7 +74,7 @@ function findAdapters(): Pick<DeviceFacts, 'adapters' | 'adapterProblem'> {
 
 function canLoad(library: string): boolean {
   try {
-    koffi.load(library);
+    loadKoffi().load(library);
     return true;
   } catch {
     return false;

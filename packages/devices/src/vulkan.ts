@@ -1,6 +1,6 @@
 // Adapters that Vulkan offers, in the order in which WebGPU takes them. ONNX Runtime does not tell which one it took, so that the
 // driver is asked in the same way.
-import koffi from 'koffi';
+import { loadKoffi } from './foreign-calls.js';
 
 export interface Adapter {
   readonly name: string;
@@ -29,6 +29,7 @@ const PREFERENCE = ['discrete', 'integrated', 'virtual', 'other', 'cpu'];
 
 /** The adapters, the one that WebGPU takes first. @throws Error where there is no Vulkan loader or it fails */
 export function listAdapters(): Adapter[] {
+  const koffi = loadKoffi();
   const vulkan = koffi.load('libvulkan.so.1');
   const createInstance = vulkan.func(
     'int vkCreateInstance(const void *info, const void *allocator, _Out_ void **instance)',
@@ -40,7 +41,7 @@ export function listAdapters(): Adapter[] {
   const getProperties = vulkan.func('void vkGetPhysicalDeviceProperties2(void *device, void *properties)');
 
   const instances: unknown[] = [null];
-  const failed = createInstance(instanceInfo(), null, instances);
+  const failed = createInstance(instanceInfo(koffi), null, instances);
   if (failed !== SUCCESS) throw new Error(`Vulkan gives no instance (error ${failed})`);
   const [instance] = instances;
   try {
@@ -63,7 +64,7 @@ export function listAdapters(): Adapter[] {
 }
 
 /** VkInstanceCreateInfo with an application that asks for Vulkan 1.1. */
-function instanceInfo(): Buffer {
+function instanceInfo(koffi: ReturnType<typeof loadKoffi>): Buffer {
   const application = Buffer.alloc(48);
   application.writeUInt32LE(APPLICATION_INFO, 0);
   application.writeUInt32LE(API_1_1, 44);

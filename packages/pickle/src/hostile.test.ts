@@ -56,6 +56,10 @@ const HOSTILE: Readonly<Record<string, [bytes: string, message: RegExp]>> = {
     'cnumpy.core.multiarray\n_reconstruct\n)R(I1\n(I1000000\ntcnumpy\ndtype\n(S"f8"\ntRI00\nS"abc"\ntb.',
     /1000000 elements of f8 in 3 bytes/,
   ],
+  'a boolean of four bytes': [
+    'cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S"b4"\ntRS"abcd"\ntR.',
+    /scalar of type b4 that does not fit its bytes/,
+  ],
 };
 
 for (const [what, [bytes, message]] of Object.entries(HOSTILE)) {

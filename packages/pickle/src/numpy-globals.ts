@@ -89,12 +89,16 @@ function dtypeBytes({ code, structured }: NumpyDtype): number | undefined {
   return match[1] === 'U' ? Number(match[2]) * 4 : Number(match[2]);
 }
 
+/** What `elementAt` reads; other sizes can be written in a pickle, as a boolean of four bytes. */
+const PLAIN_TYPE = /^(?:b1|[iu][1248]|f[248]|[SU]\d+)$/;
+
 function scalar(dtype: PickleValue, bytes: PickleValue, fail: Fail): PickleValue {
   if (!(dtype instanceof NumpyDtype)) return fail('has a numpy scalar without an element type');
   if (/^O\d*$/.test(dtype.code)) return bytes;
   const raw = typeof bytes === 'string' ? new Uint8Array(Buffer.from(bytes, 'latin1')) : bytes;
   const size = dtypeBytes(dtype);
-  if (!(raw instanceof Uint8Array) || size === undefined || raw.length !== size) {
+  const isPlain = size !== undefined && PLAIN_TYPE.test(dtype.code);
+  if (!(raw instanceof Uint8Array) || !isPlain || raw.length !== size) {
     return fail(`has a numpy scalar of type ${dtype.code} that does not fit its bytes`);
   }
   return elementAt(raw, 0, dtype);
