@@ -32,6 +32,7 @@ const { values } = parseArgs({
     bytes: { type: 'string', default: '1048576' },
     rounds: { type: 'string', default: '20' },
     encryption: { type: 'string', default: 'off' },
+    transport: { type: 'string' },
     line: { type: 'string', default: 'veth' },
   },
 });
@@ -62,8 +63,9 @@ function ours(rank: number): string[] {
   return [
     ...[process.execPath, SLIP_LAUNCH, '--nproc', '1', '--nnodes', String(values.hosts), '--node-rank', String(rank)],
     ...['--rdzv-endpoint', `${network.addresses[0]}:${MEETING_PORT}`, '--local-addr', network.addresses[rank]],
-    // Hosts on one machine would share memory.
-    ...['bench-comm', '--json', '--sizes', `${size}:${size}`, '--iterations', values.rounds, '--transport', 'zmq'],
+    ...['bench-comm', '--json', '--sizes', `${size}:${size}`, '--iterations', values.rounds],
+    // Hosts on one machine would share memory; hosts that do not take the same ways as these.
+    ...['--transport', values.transport ?? (values.encryption === 'off' ? 'tcp' : 'zmq')],
     ...['--comm-encryption', values.encryption, '--output-dir', folder],
   ];
 }

@@ -3,13 +3,14 @@
 import { SlipError } from '@slip/core';
 import { decodeFailure, encodeFailure } from './failure.js';
 import { Link } from './link.js';
-import { describeTag, type FrameTag, type Mesh, OPERATIONS, sameTag } from './mesh.js';
+import { describeTag, type FrameTag, type Mesh, sameTag } from './mesh.js';
 import type { Traffic } from './process-group.js';
 import { bytesOf } from './vector/kernels.js';
 import { followWaits, type WaitErrors, Waits } from './waits.js';
 import {
   type Control,
   type FrameHeader,
+  isControl,
   NOBODY,
   type Outgoing,
   type Payload,
@@ -126,13 +127,14 @@ export class FrameMesh implements Mesh, WireListener {
       return;
     }
     link.arrived += 1;
-    if (isCollective(header)) {
-      if (!link.arrive({ tag: header, payload })) this.fail(lost(from, `rank ${from} has sent more than it may`));
-    } else {
-      this.obey(from, header.operation as Control, header, payload);
+    const { operation } = header;
+    if (isControl(operation)) {
+      this.obey(from, operation, header, payload);
       payload.release();
-    }
+    } else if (!link.arrive({ tag: { ...header, operation }, payload }))
+      this.fail(lost(from, `rank ${from} has sent more than it may`));
     this.waits.recheck(from);
+    if (link.hasLeft) this.waits.leave(from);
   }
 
   lose(peer: number, reason: string): void {
@@ -167,7 +169,7 @@ export class FrameMesh implements Mesh, WireListener {
     if (this.isClosed) return;
     if (this.failure === undefined) {
       this.end(error);
-      this.tellAll('left', {});
+      for (const peer of this.others()) this.tell(peer, 'left', { elements: this.links[peer].sentFrames });
     }
     this.isClosed = true;
     await this.wire.close(new Set(this.others().filter((peer) => this.links[peer].isLost)));
@@ -200,8 +202,7 @@ export class FrameMesh implements Mesh, WireListener {
         this.end(reasonIn(payload, from));
         break;
       case 'left':
-        link.hasLeft = true;
-        this.waits.leave(from);
+        link.leave(elements);
         break;
       default:
         control satisfies never;
@@ -272,10 +273,6 @@ export class FrameMesh implements Mesh, WireListener {
   private throwIfFailed(): void {
     if (this.failure !== undefined) throw this.failure;
   }
-}
-
-function isCollective(header: FrameHeader): header is FrameTag {
-  return (OPERATIONS as readonly string[]).includes(header.operation);
 }
 
 /** That a rank has failed counts, even when its reason was damaged on the way. */

@@ -16,7 +16,6 @@ export interface Arrival {
 export class Link {
   hasGreeted = false;
   isReady = false;
-  hasLeft = false;
   isLost = false;
   /** Frames of any kind that have come so far. */
   arrived = 0;
@@ -25,6 +24,10 @@ export class Link {
   private readonly outbox: Letter[] = [];
   private room = WINDOW_FRAMES;
   private takenSinceCredit = 0;
+  /** Frames of collectives so far, each way. */
+  private posted = 0;
+  private collected = 0;
+  private leavesAfter: number | undefined;
 
   constructor(post: (letter: Letter) => void) {
     this.post = post;
@@ -47,6 +50,7 @@ export class Link {
   /** @returns false when the peer has sent more than it may */
   arrive(arrival: Arrival): boolean {
     this.arrivals.push(arrival);
+    this.collected += 1;
     return this.arrivals.length + this.takenSinceCredit <= WINDOW_FRAMES;
   }
 
@@ -73,6 +77,21 @@ export class Link {
     return this.room === WINDOW_FRAMES && this.outbox.length === 0;
   }
 
+  /** How many frames of collectives the peer has been sent, modulo 2^32. */
+  get sentFrames(): number {
+    return this.posted >>> 0;
+  }
+
+  /** The peer has closed its group when it had sent so many frames of collectives, modulo 2^32. */
+  leave(sentFrames: number): void {
+    this.leavesAfter = sentFrames;
+  }
+
+  /** Whether the peer has closed its group, and all that it had sent before has come. */
+  get hasLeft(): boolean {
+    return this.leavesAfter !== undefined && ((this.collected - this.leavesAfter) | 0) >= 0;
+  }
+
   /** Nothing more will be sent or taken. */
   drop(): void {
     this.outbox.length = 0;
@@ -83,6 +102,7 @@ export class Link {
     while (this.room > 0 && this.outbox.length > 0) {
       const letter = this.outbox.shift()!;
       this.room -= 1;
+      this.posted += 1;
       letter.isSent = true;
       this.post(letter);
     }

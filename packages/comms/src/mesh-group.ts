@@ -19,8 +19,8 @@ interface Kind {
 /** What a group is given when its ranks share memory with others. */
 export interface SharedPart {
   readonly collectives: Collectives;
-  /** How many machines share among them; frames go between more than one. */
-  readonly machines: number;
+  /** Ranks with this rank's place on each machine, in the order of machines: long messages go around them by frames. */
+  readonly across: readonly number[];
   /** One call at a time, in the same order on all ranks. @returns undefined where there is no room on some rank */
   allocate(elements: number, kind: MemoryKind): Promise<Float32Array | undefined>;
 }

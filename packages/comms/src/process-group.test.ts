@@ -12,6 +12,7 @@ import { followWaits } from './waits.js';
 
 describeProcessGroup('in memory', async (worldSize) => createMemoryGroups(worldSize));
 describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize, { transport: 'zmq' }));
+describeProcessGroup('through tcp alone', (worldSize) => connectLocally(worldSize, { transport: 'tcp' }));
 describeProcessGroup('over libzmq and zeromq.js in turns', mixed, 'frames', [3]);
 describeProcessGroup('in shared memory', (worldSize) => connectLocally(worldSize), 'memory');
 describeProcessGroup('on machines of two ranks', (worldSize) => onMachines(worldSize, (rank) => rank >> 1), 'machines');

@@ -1,14 +1,21 @@
-// What a transport carries for a mesh: frames that stay in order and are never dropped. No waiting and no failures here.
+// What a transport carries for a mesh: frames that are never dropped. Those of collectives stay in order, and so do controls; the
+// two may go different ways. No waiting and no failures here.
 import type { Dtype, Operation } from './mesh.js';
 import type { ByteSource, Digest } from './vector/kernels.js';
 
 /**
  * Frames beside those of collectives; order is the wire format. `hello` proves that a peer can be reached, `ready` that it
  * has heard all others; `credit` gives room for `elements` more frames; `waiting` tells that the sender is stuck waiting for
- * rank `root` (`NOBODY`: no longer); `failed` tells why it gives up; `left` that it has closed its group.
+ * rank `root` (`NOBODY`: no longer); `failed` tells why it gives up; `left` that it has closed its group after `elements`
+ * frames of collectives to this peer, modulo 2^32: they may come another way, and later.
  */
 export const CONTROLS = ['hello', 'ready', 'credit', 'waiting', 'failed', 'left'] as const;
 export type Control = (typeof CONTROLS)[number];
+
+export function isControl(operation: Operation | Control): operation is Control {
+  return (CONTROLS as readonly string[]).includes(operation);
+}
+
 export const NOBODY = 0xffffffff;
 
 /** Numbers are unsigned and have 32 bits. */

@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { configKey, type FlagDefinition } from './flags.js';
+import { TRANSPORT_HELP, TRANSPORTS, type Transport } from './transport.js';
 import { checkValue } from './values.js';
 
 export const BENCH_OPERATIONS = ['all-reduce', 'reduce-scatter', 'all-gather', 'broadcast'] as const;
@@ -27,15 +28,7 @@ export const BENCH_COMM_FLAGS: readonly FlagDefinition[] = [
   flag('op', 'string', 'all-reduce', 'collective', { choices: BENCH_OPERATIONS }),
   flag('iterations', 'number', 0, 'timed rounds per size; 0 chooses by size', { integer: true, min: 0 }),
   flag('json', 'boolean', false, 'a JSON line per size instead of a table'),
-  flag(
-    'transport',
-    'string',
-    'shared',
-    'ranks of a machine use memory that they share, or everything goes over ZeroMQ',
-    {
-      choices: ['shared', 'zmq'],
-    },
-  ),
+  flag('transport', 'string', 'shared', TRANSPORT_HELP, { choices: TRANSPORTS }),
   flag('comm-encryption', 'string', 'auto', 'what ranks send is encrypted: between hosts, always, or never', {
     choices: ['auto', 'on', 'off'],
   }),
@@ -52,7 +45,7 @@ export interface BenchCommConfig {
   readonly op: BenchOperation;
   readonly iterations: number;
   readonly json: boolean;
-  readonly transport: 'shared' | 'zmq';
+  readonly transport: Transport;
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly commThread: 'auto' | 'on' | 'off';
   readonly commTimeout: number;

@@ -1,5 +1,6 @@
 // The flags that every training task has: where a run lives and what it saves, and how it computes and communicates.
 import { count, type FlagDefinition, group, real, size, text, toggle } from './flag-definition.js';
+import { TRANSPORT_HELP, TRANSPORTS } from './transport.js';
 
 /** Folder, checkpoints, output. */
 export const RUN_FLAGS: readonly FlagDefinition[] = group('Run', [
@@ -55,8 +56,8 @@ export const COMPUTE_FLAGS: readonly FlagDefinition[] = group('Compute', [
     mayChange: true,
   }),
   count('threads', 0, 'compute threads per worker; 0 shares the cores of the node', { mayChange: true }),
-  text('transport', 'shared', 'ranks of a machine use memory that they share, or everything goes over ZeroMQ', {
-    choices: ['shared', 'zmq'],
+  text('transport', 'shared', TRANSPORT_HELP, {
+    choices: TRANSPORTS,
     mayChange: true,
   }),
   text(

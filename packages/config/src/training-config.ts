@@ -2,6 +2,7 @@
 // run-config.ts (pre-training), linear.ts, finetune.ts.
 import { SlipError } from '@slip/core';
 import type { Precision } from './precision.js';
+import type { Transport } from './transport.js';
 
 /** Tasks that train: steps, checkpoints, metrics. */
 export type TaskName = 'pretrain' | 'linear' | 'finetune';
@@ -53,7 +54,7 @@ export interface TrainingConfig {
   readonly bucketMb: number;
   readonly commThread: 'auto' | 'on' | 'off';
   readonly commTimeout: number;
-  readonly transport: 'shared' | 'zmq';
+  readonly transport: Transport;
   /** Sizes of the launch that resolved this. */
   readonly numNodes: number;
   readonly nprocPerNode: number;

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { SlipError, writeFileAtomic } from '@slip/core';
 import { configKey, type FlagDefinition } from './flag-definition.js';
 import { readRecipe } from './recipe.js';
+import type { Transport } from './transport.js';
 import { isUseTask, USE_FLAGS, type UseTaskName } from './use-flags.js';
 import { checkValue } from './values.js';
 
@@ -17,7 +18,7 @@ interface ModelUse {
   readonly truncate: 'keep-eot' | 'drop-eot';
   readonly outputDir: string;
   readonly threads: number;
-  readonly transport: 'shared' | 'zmq';
+  readonly transport: Transport;
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly commThread: 'auto' | 'on' | 'off';
   readonly commTimeout: number;

@@ -10,7 +10,7 @@ import type { WorkerEnvironment, WorkerSession } from './session.js';
 export interface GroupConfig {
   /** Seconds to wait for another rank. */
   readonly commTimeout: number;
-  readonly transport: 'shared' | 'zmq';
+  readonly transport: 'shared' | 'tcp' | 'zmq';
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly reduce?: 'fixed' | 'invariant';
   /** Whether collectives run in a thread of their own; not without it. */
@@ -70,7 +70,7 @@ async function openGroup({ environment, session, log }: GroupPlace, config: Grou
  */
 function wantsThread({ numNodes }: WorkerEnvironment, { commThread = 'off', transport }: GroupConfig): boolean {
   if (commThread !== 'auto') return commThread === 'on';
-  return numNodes > 1 || transport === 'zmq';
+  return numNodes > 1 || transport !== 'shared';
 }
 
 /** Frames that stay on one machine are seen by nobody else. */

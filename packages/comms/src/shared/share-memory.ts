@@ -69,7 +69,7 @@ export async function shareMemory(options: ShareOptions): Promise<SharedPart | u
   });
   return {
     collectives: new TwoLevelCollectives(node, topology, mesh, options.order),
-    machines: topology.nodes.length,
+    across: topology.nodes.map((ranks) => ranks[topology.index]),
     allocate: (elements, kind) => setup.allocate(node, elements, kind),
   };
 }

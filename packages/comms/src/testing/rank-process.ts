@@ -1,11 +1,12 @@
 // For tests: one rank as a process of its own; the parent exchanges the endpoints and tells the process what to play.
 import type { ProcessGroup } from '../process-group.js';
-import { connectZeroMqGroup } from '../zeromq/connect.js';
+import { connectZeroMqGroup, type Transport } from '../zeromq/connect.js';
 
 export interface Role {
   readonly rank: number;
   readonly worldSize: number;
   readonly timeoutMs: number;
+  readonly transport: Transport;
   /** `reduce`: long all-reduces without end. The others make one odd call after a few rounds, or close and are done. */
   readonly play: 'reduce' | 'other operation' | 'other size' | 'finish';
 }
@@ -19,7 +20,7 @@ export type Report =
 const ROUNDS_BEFORE = 3;
 const ELEMENTS = 2_000_000;
 
-const { rank, worldSize, timeoutMs, play } = JSON.parse(process.argv[2]) as Role;
+const { rank, worldSize, timeoutMs, transport, play } = JSON.parse(process.argv[2]) as Role;
 const report = (message: Report) => process.send!(message);
 
 const group = await connectZeroMqGroup({
@@ -29,6 +30,7 @@ const group = await connectZeroMqGroup({
   generation: 3,
   host: '127.0.0.1',
   timeoutMs,
+  transport,
   exchange: (endpoint) => {
     const table = new Promise<string[]>((resolve) => {
       process.once('message', (message) => resolve(message as string[]));

@@ -17,8 +17,9 @@ export async function startRanks(
   roles: readonly Role['play'][],
   timeoutMs: number,
   killAfter: (kill: () => void) => void,
+  transport: Role['transport'] = 'shared',
 ): Promise<RankProcess[]> {
-  const ranks = roles.map((play, rank) => startRank({ rank, worldSize: roles.length, timeoutMs, play }));
+  const ranks = roles.map((play, rank) => startRank({ rank, worldSize: roles.length, timeoutMs, transport, play }));
   killAfter(() => {
     for (const { process } of ranks) process.kill('SIGKILL');
   });

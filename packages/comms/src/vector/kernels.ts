@@ -32,6 +32,8 @@ export interface ByteSource {
   readonly length: number;
   /** Copies the bytes from `at` on, as many as `into` has room for. */
   read(at: number, into: Uint8Array): void;
+  /** The bytes themselves, where they are in memory that may be `show`n to the kernels: sums are made from there. */
+  readonly held?: Uint8Array;
   /** Called once all have been read, in order. @throws where they should have had another digest */
   check(digest: Digest): void;
 }
@@ -70,6 +72,7 @@ export type Taking = Reduction | 'copy';
  */
 export function takeFloats(source: ByteSource, taking: Taking, own: Float32Array, target: Float32Array): Digest {
   const [targetPlace, ownPlace] = [placeOf(target), placeOf(own)];
+  const heldPlace = source.held === undefined ? undefined : placeOf(source.held);
   clearDigests();
   forPieces(source.length, (at, bytes) => {
     const [start, end] = [at / 4, (at + bytes) / 4];
@@ -79,16 +82,17 @@ export function takeFloats(source: ByteSource, taking: Taking, own: Float32Array
       if (into === undefined) target.set(floatsAt(0, bytes), start);
       return;
     }
-    readPiece(source, at, bytes, 0);
+    const taken = inPlace(heldPlace, at, bytes) ?? 0;
+    if (taken === 0) readPiece(source, at, bytes, 0);
     const values = inPlace(taking === 'sum' ? ownPlace : undefined, at, bytes) ?? OWN_AT;
     // What is rounded up to 16 bytes counts as zeros.
     if (values === OWN_AT) bytesAt(OWN_AT, roundUp(bytes)).fill(0, bytes);
     if (values === OWN_AT) floatsAt(OWN_AT, bytes).set(own.subarray(start, end));
     const result = taking === 'sum' && into !== undefined ? into : OWN_AT;
-    if (taking === 'sum') kernels.addDigested(result, values, 0, roundUp(bytes), TAKEN_AT, MADE_AT);
+    if (taking === 'sum') kernels.addDigested(result, values, taken, roundUp(bytes), TAKEN_AT, MADE_AT);
     else {
-      kernels.digest(TAKEN_AT, 0, roundUp(bytes));
-      kernels.max(OWN_AT, 0, roundUp(bytes));
+      kernels.digest(TAKEN_AT, taken, roundUp(bytes));
+      kernels.max(OWN_AT, taken, roundUp(bytes));
       kernels.digest(MADE_AT, OWN_AT, roundUp(bytes));
     }
     if (result === OWN_AT) target.set(floatsAt(OWN_AT, bytes), start);

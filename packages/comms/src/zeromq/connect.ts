@@ -5,12 +5,19 @@ import type { SumOrder } from '../mesh-collectives.js';
 import { MeshGroup } from '../mesh-group.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
 import { shareMemory } from '../shared/share-memory.js';
+import { openLanes } from '../tcp/open-lanes.js';
 import type { Wire } from '../wire.js';
-import { membershipOf } from './frame.js';
+import { type Membership, membershipOf } from './frame.js';
 import { loadLibZmq } from './libzmq.js';
 import { LibZmqWire } from './libzmq-wire.js';
 import type { CurveKeys, ZeroMqWireOptions } from './wire-options.js';
 import { ZeroMqJsWire } from './zeromqjs-wire.js';
+
+/**
+ * `shared`: ranks of one machine use memory that they share, where they can; between machines tensors go over ZeroMQ where there are
+ * keys, and through plain tcp where there are none. `tcp`: so they go on one machine too. `zmq`: everything goes over ZeroMQ.
+ */
+export type Transport = 'shared' | 'tcp' | 'zmq';
 
 export interface ZeroMqGroupOptions {
   /** 0 to `worldSize - 1`. */
@@ -27,8 +34,7 @@ export interface ZeroMqGroupOptions {
   readonly timeoutMs?: number;
   /** Gives our endpoint to the others and returns all endpoints in rank order, the same list on every rank. */
   readonly exchange: (endpoint: string) => Promise<string[]>;
-  /** `shared`: ranks of one machine use memory that they share, where they can. `zmq`: everything goes over ZeroMQ. */
-  readonly transport?: 'shared' | 'zmq';
+  readonly transport?: Transport;
   /** `libzmq`: it is called directly where that is possible. `zeromq.js`: slower for long messages, the same frames and results. */
   readonly zeromq?: 'libzmq' | 'zeromq.js';
   /** With `tree`, sums do not depend on how ranks are spread over machines, and short and long ones are made alike. */
@@ -51,6 +57,8 @@ export interface ZeroMqGroupOptions {
 export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<ProcessGroup> {
   const { rank, worldSize, runId, generation, host, bindHost = host, timeoutMs = 30_000, exchange, signal } = options;
   signal?.throwIfAborted();
+  if (options.transport === 'tcp' && options.keys !== undefined)
+    throw new SlipError('config', '--transport tcp encrypts nothing: add --comm-encryption off, or leave it out');
   const traffic = noTraffic();
   const log = options.log ?? silentLogger;
   const wireOptions = {
@@ -59,13 +67,15 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
   };
   const { wire, way } = await bindWire(wireOptions, worldSize, options.zeromq ?? 'libzmq');
   const mesh = new FrameMesh({ rank, worldSize, timeoutMs, wire, traffic });
+  let membership: Membership;
   const abort = listenForAbort(signal, (reason) => mesh.fail(reason));
   try {
     const exchanged = Promise.race([exchange(wire.endpoint), abort.happened]);
     const what = `the addresses of all ${worldSize} ranks`;
     const endpoints = await withDeadline(exchanged, timeoutMs, what, 'rendezvous');
     checkEndpoints(endpoints, wire.endpoint, rank, worldSize);
-    wire.join(endpoints, membershipOf(runId, generation, endpoints), mesh);
+    membership = membershipOf(runId, generation, endpoints);
+    wire.join(endpoints, membership, mesh);
     await mesh.meet(endpoints);
   } catch (error) {
     abort.forget();
@@ -74,14 +84,23 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
     throw mesh.failure;
   }
   const group = new MeshGroup(mesh, abort.forget, options.order, options.ordinaryMemory);
-  const sayHow = () => log.info(`frames go through ${way}`);
-  if (options.transport === 'zmq') {
-    if (rank === 0) sayHow();
+  const { transport = 'shared', machine, order } = options;
+  const sayHow = (how: string) => (rank === 0 ? log.info(`frames go through ${how}`) : undefined);
+  if (transport === 'zmq') {
+    sayHow(way);
     return group;
   }
   try {
-    const shared = await shareMemory({ group, mesh, timeoutMs, machine: options.machine, order: options.order, log });
-    if (rank === 0 && shared?.machines !== 1) sayHow();
+    const shared = transport === 'tcp' ? undefined : await shareMemory({ group, mesh, timeoutMs, machine, order, log });
+    const ring = shared?.across ?? Array.from({ length: worldSize }, (_, r) => r);
+    const wantsLanes = transport === 'tcp' || options.keys === undefined;
+    if (ring.length > 1 && wantsLanes) {
+      const missing = 'addLane' in wire ? '' : way;
+      const lanes = await openLanes({ group, membership, ring, host, bindHost, timeoutMs, missing });
+      if (typeof lanes !== 'string') for (const [peer, lane] of lanes) wire.addLane!(peer, lane);
+      else if (transport === 'tcp') throw new SlipError('rendezvous', `--transport tcp cannot be had: ${lanes}`);
+      sayHow(typeof lanes === 'string' ? `${way}; not through tcp alone: ${lanes}` : `tcp, signals through ${way}`);
+    } else if (ring.length > 1) sayHow(way);
     group.begin(shared);
     return group;
   } catch (error) {
@@ -90,7 +109,7 @@ export async function connectZeroMqGroup(options: ZeroMqGroupOptions): Promise<P
   }
 }
 
-type BoundWire = Wire & Pick<LibZmqWire, 'endpoint' | 'join'>;
+type BoundWire = Wire & Pick<LibZmqWire, 'endpoint' | 'join'> & Partial<Pick<LibZmqWire, 'addLane'>>;
 
 /** @returns the wire, and in words what it goes through */
 async function bindWire(

@@ -12,8 +12,9 @@ import { CONTROLS, type FrameHeader, type Outgoing } from '../wire.js';
  * generation, hash of all endpoints, sender, sequence, elements, root, chunk, payload bytes, CRC-32.
  */
 export const HEADER_BYTES = 52;
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 const CHECKSUM_AT = HEADER_BYTES - 4;
+const PAYLOAD_BYTES_AT = CHECKSUM_AT - 4;
 /** From here on a payload counts by its digest, and is checked while it is read. */
 export const DIGESTED_BYTES = 4096;
 const MAGIC = 0x534c4950;
@@ -74,7 +75,7 @@ export function encodeHeader(
   bytes.writeUInt32LE(header.elements, 32);
   bytes.writeUInt32LE(header.root, 36);
   bytes.writeUInt32LE(header.chunk, 40);
-  bytes.writeUInt32LE(payload.length, 44);
+  bytes.writeUInt32LE(payload.length, PAYLOAD_BYTES_AT);
   bytes.writeUInt32LE(checksumOf(bytes, countedOf(payload, digest)), CHECKSUM_AT);
   return bytes;
 }
@@ -104,12 +105,18 @@ export function parseHeader(
   if (word(20) !== membership.tableHash) return { status: 'foreign' };
   if (head.length !== HEADER_BYTES) return refused(`a header of ${head.length} bytes instead of ${HEADER_BYTES}`);
   if (payloadBytes > MAX_PAYLOAD_BYTES) return refused(`a frame of ${payloadBytes} bytes, which is too long`);
-  if (word(44) !== payloadBytes) return refused(`a damaged frame: ${payloadBytes} bytes arrived of ${word(44)}`);
+  const sentBytes = payloadBytesIn(head);
+  if (sentBytes !== payloadBytes) return refused(`a damaged frame: ${payloadBytes} bytes arrived of ${sentBytes}`);
   const operation = KINDS.at(view.getUint8(5));
   const dtype = DTYPES.at(view.getUint8(6));
   if (operation === undefined || dtype === undefined) return refused('a frame of an unknown operation or type');
   const header = { operation, dtype, sequence: word(28), elements: word(32), root: word(36), chunk: word(40) };
   return { status: 'ok', sender, header };
+}
+
+/** How long the payload is by its header, which may be anything. */
+export function payloadBytesIn(head: Uint8Array): number {
+  return new DataView(head.buffer, head.byteOffset, head.byteLength).getUint32(PAYLOAD_BYTES_AT, true);
 }
 
 /** @param counted a short payload itself, the digest of a long one */

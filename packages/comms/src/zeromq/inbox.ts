@@ -7,7 +7,7 @@ import type { Payload, WireListener } from '../wire.js';
 import { DIGESTED_BYTES, damaged, isIntact, type Membership, parseHeader, refusal } from './frame.js';
 import type { ZeroMqWireOptions } from './wire-options.js';
 
-/** The second part of a message, as the socket has it. */
+/** What follows a header, as the socket has it. */
 export type RawPayload = Omit<Payload, 'check'>;
 
 export class Inbox {
@@ -50,8 +50,7 @@ export class Inbox {
       const check = (digest: Digest) => {
         if (!isIntact(kept, digest)) throw damaged(sender);
       };
-      const { length, read, release } = raw;
-      this.listener.deliver(sender, header, { length, read, release, check });
+      this.listener.deliver(sender, header, { ...raw, check });
       return;
     }
     const bytes = new Uint8Array(raw.length);

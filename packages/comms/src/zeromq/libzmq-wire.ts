@@ -1,9 +1,10 @@
 // The wire over libzmq itself, called through its C interface: frames leave from where they lie and are read where libzmq has
 // received them, so that nothing is copied and JavaScript's collector has nothing to collect. Sockets and frames are those of
-// the wire over zeromq.js, with which ranks may be mixed.
+// the wire over zeromq.js, with which ranks may be mixed. To peers with a lane, frames of collectives go through that instead.
 import { SlipError } from '@slip/core';
 import { MAX_PAYLOAD_BYTES } from '../mesh.js';
-import { type FrameHeader, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
+import type { Lane } from '../tcp/lane.js';
+import { type FrameHeader, isControl, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
 import { encodeHeader, HEADER_BYTES, type Membership } from './frame.js';
 import { Inbox, type RawPayload } from './inbox.js';
 import type { LibZmq, Message, Pointer } from './libzmq.js';
@@ -19,6 +20,7 @@ import {
   HAND_OVER_MS,
   HEARTBEAT_MS,
   LINGER_MS,
+  laneLost,
   noUsableAddress,
   QUEUED_FRAMES,
   SILENCE_MS,
@@ -62,6 +64,7 @@ export class LibZmqWire implements Wire {
   private readonly pull: Pointer;
   private readonly pullMonitor: Monitor;
   private readonly connections = new Map<number, Connection>();
+  private readonly lanes = new Map<number, Lane>();
   private readonly head = Buffer.alloc(2 * HEADER_BYTES);
   private readonly timer: NodeJS.Timeout;
   private membership: Membership | undefined;
@@ -128,6 +131,11 @@ export class LibZmqWire implements Wire {
     const { traffic } = this.options;
     traffic.bytesSent += head.length + payload.length;
     traffic.messages += 1;
+    const lane = isControl(header.operation) ? undefined : this.lanes.get(to);
+    if (lane !== undefined) {
+      this.onLane(to, () => lane.post(head, payload, isLent));
+      return;
+    }
     const lend = isLent && payload.length >= LENT_BYTES;
     if (lend) {
       connection.lent[connection.nextLent] = payload;
@@ -135,6 +143,11 @@ export class LibZmqWire implements Wire {
     }
     if (connection.queue.length === 0 && this.sendNow(to, connection, head, payload, lend)) return;
     connection.queue.push([head, lend ? payload : Uint8Array.from(payload), lend]);
+  }
+
+  /** From now on frames of collectives go to and come from `peer` through this lane. All that came before must have been taken. */
+  addLane(peer: number, lane: Lane): void {
+    this.lanes.set(peer, lane);
   }
 
   setWaiting(isWaiting: boolean): void {
@@ -150,12 +163,17 @@ export class LibZmqWire implements Wire {
     const { zmq } = this;
     const { foreignFrames } = this.options.traffic;
     if (foreignFrames > 0) this.options.log.warn(`${foreignFrames} frames of strangers were dropped`);
-    const isLeft = () => [...this.connections].some(([peer, { queue }]) => queue.length > 0 && !forgotten.has(peer));
+    const isLeft = () =>
+      [...this.connections].some(([peer, { queue }]) => queue.length > 0 && !forgotten.has(peer)) ||
+      [...this.lanes].some(([peer, { isFull }]) => isFull && !forgotten.has(peer));
     for (const until = performance.now() + HAND_OVER_MS; isLeft() && performance.now() < until; ) {
       await new Promise((resolve) => setTimeout(resolve, SLEEP_MS));
       for (const [peer, connection] of this.connections) this.flush(peer, connection);
+      for (const [peer, lane] of this.lanes) this.onLane(peer, () => lane.pump());
     }
     this.isClosed = true;
+    for (const lane of this.lanes.values()) lane.close();
+    this.lanes.clear();
     openWires -= 1;
     clearInterval(this.timer);
     this.pullMonitor.close();
@@ -218,6 +236,17 @@ export class LibZmqWire implements Wire {
       connection.queue.shift();
   }
 
+  /** A lane that has ended is given up. */
+  private onLane<T>(peer: number, act: () => T): T | undefined {
+    try {
+      return act();
+    } catch (error) {
+      this.lanes.get(peer)?.close();
+      this.listener!.lose(peer, laneLost(peer, this.connections.get(peer)!.endpoint, error as Error));
+      return undefined;
+    }
+  }
+
   private look(): void {
     for (let failures = this.pullMonitor.read(); failures.length > 0; failures = this.pullMonitor.read())
       for (const _ of failures) countRefusal(this.options);
@@ -244,16 +273,27 @@ export class LibZmqWire implements Wire {
     }
     let came = this.receive();
     if (!came && (maySleep || openWires === 1)) {
-      this.zmq.waitForInput(this.pull, SLEEP_MS);
+      this.zmq.waitForInput(this.pull, [...this.lanes.values()], SLEEP_MS);
       came = this.receive();
     }
     setImmediate(() => this.lookOn(!came));
   }
 
-  /** @returns whether anything came */
+  /** Also sends what had no room before. @returns whether anything came */
   private receive(): boolean {
-    const { zmq, pull } = this;
     if (this.inbox === undefined) return false;
+    let came = this.receiveMessages(this.inbox);
+    for (const [peer, lane] of this.lanes) if (this.onLane(peer, () => this.serve(lane, this.inbox!))) came = true;
+    return came;
+  }
+
+  private serve(lane: Lane, inbox: Inbox): boolean {
+    if (lane.isFull) lane.pump();
+    return !this.isClosed && lane.receive((head, payload) => inbox.take(head, 2, payload));
+  }
+
+  private receiveMessages(inbox: Inbox): boolean {
+    const { zmq, pull } = this;
     let messages = 0;
     try {
       for (; messages < MOST_AT_ONCE && !this.isClosed; messages++) {
@@ -266,7 +306,7 @@ export class LibZmqWire implements Wire {
           payload = zmq.receiveMessage(pull);
           parts += 1;
         }
-        this.inbox.take(this.head.subarray(0, length), parts, payload ?? NOTHING);
+        inbox.take(this.head.subarray(0, length), parts, payload ?? NOTHING);
       }
     } catch (error) {
       this.listener!.fail(error as Error);

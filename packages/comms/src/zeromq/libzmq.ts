@@ -33,8 +33,15 @@ export interface LibZmq {
   receiveMessage(socket: Pointer): Message | undefined;
   /** Whether the message has further parts after the one received last; where that is a `Message`, it tells so itself. */
   hasMore(socket: Pointer): boolean;
-  /** Sleeps until there is something to receive, at most `timeoutMs`. */
-  waitForInput(socket: Pointer, timeoutMs: number): void;
+  /** Sleeps until there is something to receive, or one of the files has what is wanted of it, at most `timeoutMs`. */
+  waitForInput(socket: Pointer, files: readonly PolledFile[], timeoutMs: number): void;
+}
+
+export interface PolledFile {
+  /** Its descriptor. */
+  readonly file: number;
+  /** Room to write is wanted too, not only input. */
+  readonly isFull: boolean;
 }
 
 /** A part of a message in libzmq's memory. */
@@ -55,7 +62,7 @@ const OPTIONS = {
 const [RECEIVE_MORE, LAST_ENDPOINT] = [13, 32];
 const [IO_THREADS, MAX_SOCKETS] = [1, 2];
 const [DONT_WAIT, SEND_MORE] = [1, 2];
-const POLL_IN = 1;
+const [POLL_IN, POLL_OUT] = [1, 2];
 /** `zmq_msg_t`, and an item of `zmq_poll`: pointer, file, wanted and found events. */
 const [MESSAGE_BYTES, POLL_ITEM_BYTES] = [64, 16];
 const LONGEST_ENDPOINT = 256;
@@ -148,8 +155,7 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
 
   const [number, size] = [new BigInt64Array(1), new BigUint64Array(1)];
   const int = new Int32Array(2);
-  const item = new DataView(new ArrayBuffer(POLL_ITEM_BYTES));
-  const items = new Uint8Array(item.buffer);
+  let items = new DataView(new ArrayBuffer(POLL_ITEM_BYTES));
   const sent = Buffer.alloc(2 * MESSAGE_BYTES);
   // An option of one word and, 8 bytes on, its length. Each frame asks for one: an address is cheaper to pass than an array.
   const word = new Int32Array(new ArrayBuffer(16));
@@ -226,11 +232,18 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
       check(getWord(socket, RECEIVE_MORE, wordAt, wordAt + 8), 'more');
       return word[0] !== 0;
     },
-    waitForInput(socket, timeoutMs) {
-      item.setBigUint64(0, BigInt(socket), true);
-      item.setInt16(12, POLL_IN, true);
+    waitForInput(socket, files, timeoutMs) {
+      const count = 1 + files.length;
+      if (items.byteLength < count * POLL_ITEM_BYTES) items = new DataView(new ArrayBuffer(count * POLL_ITEM_BYTES));
+      items.setBigUint64(0, BigInt(socket), true);
+      items.setInt16(12, POLL_IN, true);
+      for (const [i, { file, isFull }] of files.entries()) {
+        const at = (i + 1) * POLL_ITEM_BYTES;
+        items.setInt32(at + 8, file, true);
+        items.setInt16(at + 12, isFull ? POLL_IN | POLL_OUT : POLL_IN, true);
+      }
       // A signal may end it early, which is as good as its time being over.
-      poll(items, 1, timeoutMs);
+      poll(new Uint8Array(items.buffer), count, timeoutMs);
     },
   };
 }

@@ -68,6 +68,10 @@ export function connectionRefused(peer: number, endpoint: string): string {
   return `rank ${peer} refuses connections at ${endpoint}; has its process ended?`;
 }
 
+export function laneLost(peer: number, endpoint: string, { message }: Error): string {
+  return `${connectionLost(peer, endpoint)} (its tensors' connection: ${message})`;
+}
+
 /** Counts connections of somebody without the keys of this run, or who does not speak this protocol at all. */
 export function countRefusal({ traffic, log }: ZeroMqWireOptions): void {
   if (traffic.refusedConnections === 0) log.warn('a connection from outside this run was refused');
