@@ -3,7 +3,7 @@
 import { SlipError } from '@slip/core';
 import { decodeFailure, encodeFailure } from './failure.js';
 import { Link } from './link.js';
-import { describeTag, type FrameTag, type Mesh, sameTag } from './mesh.js';
+import { describeTag, type FrameTag, type Landing, type Mesh, sameTag } from './mesh.js';
 import type { Traffic } from './process-group.js';
 import { bytesOf } from './vector/kernels.js';
 import { followWaits, type WaitErrors, Waits } from './waits.js';
@@ -106,6 +106,14 @@ export class FrameMesh implements Mesh, WireListener {
     return arrival.payload;
   }
 
+  get chunkBytes(): number {
+    return this.wire.chunkBytes;
+  }
+
+  land(from: number, landing: Landing | undefined): void {
+    this.wire.land?.(from, landing);
+  }
+
   acknowledge(from: number): void {
     const credit = this.links[from].settle();
     if (credit > 0) this.tell(from, 'credit', { elements: credit });
@@ -177,6 +185,8 @@ export class FrameMesh implements Mesh, WireListener {
 
   private end(error: Error): void {
     this.failure = error;
+    // Memory is only borrowed until the call settles.
+    for (const peer of this.others()) this.land(peer, undefined);
     for (const link of this.links) link.drop();
     this.waits.fail(error);
   }

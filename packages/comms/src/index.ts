@@ -2,7 +2,8 @@
 
 export { shardLengths } from './collectives.js';
 export { createMemoryGroups } from './memory-wire.js';
-export { type Algorithm, CHUNK_ELEMENTS, chooseAlgorithm } from './mesh-collectives.js';
+export { CHUNK_ELEMENTS } from './mesh.js';
+export { type Algorithm, chooseAlgorithm } from './mesh-collectives.js';
 export type { FlightRecord, MemoryKind, ProcessGroup, Traffic } from './process-group.js';
 export { createSoloGroup } from './solo-group.js';
 export { connectThreadGroup } from './thread/thread-group.js';

@@ -1,6 +1,7 @@
 // A wire inside one process, for tests and for a world of one. Nothing is lost here and nobody has to be reached.
 import { FrameMesh } from './frame-mesh.js';
 import { heldPayload } from './held-payload.js';
+import { MAX_PAYLOAD_BYTES } from './mesh.js';
 import { MeshGroup } from './mesh-group.js';
 import { noTraffic, type ProcessGroup } from './process-group.js';
 import type { FrameHeader, Outgoing } from './wire.js';
@@ -18,7 +19,13 @@ export function createMemoryGroups(worldSize: number, { timeoutMs = 30_000 } = {
       queueMicrotask(() => meshes[to].deliver(rank, header, heldPayload(copy)));
     };
     meshes.push(
-      new FrameMesh({ rank, worldSize, timeoutMs, traffic, wire: { post, setWaiting() {}, async close() {} } }),
+      new FrameMesh({
+        rank,
+        worldSize,
+        timeoutMs,
+        traffic,
+        wire: { chunkBytes: MAX_PAYLOAD_BYTES, post, setWaiting() {}, async close() {} },
+      }),
     );
   }
   return meshes.map((mesh) => new MeshGroup(mesh));

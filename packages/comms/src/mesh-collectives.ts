@@ -1,14 +1,12 @@
 // The collectives as patterns of frames over a mesh of any ranks. Which pattern is a pure function of size and world.
 import { SlipError } from '@slip/core';
 import { type Call, type Collectives, type Parts, splitEvenly } from './collectives.js';
-import { type FrameTag, MAX_PAYLOAD_BYTES, type Mesh } from './mesh.js';
+import { type FrameTag, type Landing, MAX_PAYLOAD_BYTES, type Mesh, sameTag } from './mesh.js';
 import { bytesOf, combineTree, copyBytes, type Digest, type Reduction, type Taking } from './vector/kernels.js';
 import { packFloats, roundToWire, takeWire, unpackFloats, wireBytes } from './vector/wire-floats.js';
 import type { Payload } from './wire.js';
 
-/** Payload of one frame of a long message; small enough to pipeline, large enough to amortise a frame: half of it cost 12 %. */
-export const CHUNK_ELEMENTS = 256 * 1024;
-const CHUNK_BYTES = CHUNK_ELEMENTS * Float32Array.BYTES_PER_ELEMENT;
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 /** What one rank may send to all others together when it sends directly. */
 const DIRECT_BYTES = 256 * 1024;
 
@@ -130,12 +128,14 @@ export class MeshCollectives implements Collectives {
     const following = place === worldSize - 1 ? [] : [modulo(rank + 1, worldSize)];
     const receivers = isDirect ? (place === 0 ? others(mesh) : []) : following;
     const sends = new Sends();
-    for (const [chunk, part] of [...chunksOf(bytes, CHUNK_BYTES)].entries()) {
+    if (!isDirect && place !== 0) mesh.land(from, landingIn(call, 0, bytes, mesh.chunkBytes));
+    for (const [chunk, part] of [...chunksOf(bytes, mesh.chunkBytes)].entries()) {
       const tag = tagOf(call, chunk);
       const digest = place === 0 ? undefined : await receive(mesh, call, from, chunk, part.length, copyTo(part));
       const payload = { bytes: () => part, isLent: !isDirect, ...(digest === undefined ? {} : { digest }) };
       for (const to of receivers) sends.add(mesh.send(to, tag, payload));
     }
+    mesh.land(from, undefined);
     await sends.done();
     if (isDirect) return;
     if (place !== 0) mesh.acknowledge(from);
@@ -204,12 +204,14 @@ async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
   let received = 0;
   const send = (part: Float32Array, digest?: Digest) =>
     sends.add(mesh.send(right, tagOf(call, sent++), packFloats(call.dtype, part, true, digest)));
-  for (const part of chunksOf(ring.first, CHUNK_ELEMENTS)) send(part);
+  const chunk = mesh.chunkBytes / FLOAT_BYTES;
+  for (const part of chunksOf(ring.first, chunk)) send(part);
   for (let step = 0; step < ring.steps; step++) {
     const { taking, own, target, isFinalSum } = ring.at(step);
-    for (let start = 0; start < target.length; start += CHUNK_ELEMENTS) {
-      const part = target.subarray(start, start + CHUNK_ELEMENTS);
-      const values = own.subarray(start, start + CHUNK_ELEMENTS);
+    mesh.land(left, taking === 'copy' ? landingIn(call, received, target, mesh.chunkBytes) : undefined);
+    for (let start = 0; start < target.length; start += chunk) {
+      const part = target.subarray(start, start + chunk);
+      const values = own.subarray(start, start + chunk);
       const bytes = wireBytes(call.dtype, part.length);
       const digest = await receive(mesh, call, left, received++, bytes, (payload) =>
         takeWire(call.dtype, payload, taking, values, part),
@@ -218,9 +220,26 @@ async function turnRing(mesh: Mesh, call: Call, ring: Ring): Promise<void> {
       if (step + 1 < ring.steps) send(part, digest);
     }
   }
+  mesh.land(left, undefined);
   await sends.done();
   mesh.acknowledge(left);
   await mesh.delivered(right, tagOf(call, 0));
+}
+
+/** Chunks of this call from `first` on are those of `target`; halves still have to be widened. */
+function landingIn(
+  call: Call,
+  first: number,
+  target: Float32Array | Uint8Array,
+  chunkBytes: number,
+): Landing | undefined {
+  if (call.dtype === 'bfloat16' || call.dtype === 'float16') return undefined;
+  const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+  return (tag) => {
+    const start = (tag.chunk - first) * chunkBytes;
+    const isOurs = start >= 0 && start < bytes.length && sameTag(tag, tagOf(call, tag.chunk));
+    return isOurs ? bytes.subarray(start, start + chunkBytes) : undefined;
+  };
 }
 
 /** Sends under way, awaited together at the end; a failure of the receiving side may come first. */

@@ -32,19 +32,36 @@ export interface FrameTag {
   readonly chunk: number;
 }
 
-/** Longest payload of one frame: a chunk of floats, or a JSON object. */
+/**
+ * Longest payload of one frame over ZeroMQ: a chunk of a long message, or a JSON object. Small enough to pipeline, large enough to
+ * amortise a frame: half of it cost 12 %, four times of it twice the time, since glibc maps such blocks anew.
+ */
 export const MAX_PAYLOAD_BYTES = 1 << 20;
+/** Elements of a chunk over ZeroMQ. */
+export const CHUNK_ELEMENTS = MAX_PAYLOAD_BYTES / Float32Array.BYTES_PER_ELEMENT;
+/** Longest payload of one frame through a lane, which has memory of its own. */
+export const MAX_LANE_PAYLOAD_BYTES = 4 << 20;
+
+/** Where the payload of a coming frame belongs, exactly as long as it is; undefined where that is not settled. */
+export type Landing = (tag: FrameTag) => Uint8Array | undefined;
 
 export interface Mesh {
   readonly rank: number;
   readonly worldSize: number;
-  /** Settles when the payload, of at most `MAX_PAYLOAD_BYTES`, is on its way; until then it must not change. */
+  /** Bytes of a chunk of a long message, the same on all ranks that pass it on. */
+  readonly chunkBytes: number;
+  /** Settles when the payload, no longer than a chunk, is on its way; until then it must not change. */
   send(to: number, tag: FrameTag, payload: Outgoing): Promise<void>;
   /**
    * The next frame of `from`, which must carry `tag`; to be released when it has been read.
    * @throws SlipError `peer-lost` that names the rank and both operations when it is late, lost or does something else
    */
   receive(from: number, tag: FrameTag): Promise<Payload>;
+  /**
+   * Until the next call frames of `from` may be put where they belong as they arrive, before anybody has checked them. A frame for
+   * which that comes too late, or over a wire that cannot do it, is received as ever.
+   */
+  land(from: number, landing: Landing | undefined): void;
   /** Tells `from` at once that its frames so far have been taken. */
   acknowledge(from: number): void;
   /** Settles when `to` has taken all frames: what was lent may change again. */

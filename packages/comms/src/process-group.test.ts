@@ -1,6 +1,7 @@
 // All implementations through the suite, and the pure parts: the choice of the algorithm, and who is to blame.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { curveKeyPair } from 'zeromq';
 import { shardLengths } from './collectives.js';
 import { createMemoryGroups } from './memory-wire.js';
 import { chooseAlgorithm } from './mesh-collectives.js';
@@ -9,23 +10,34 @@ import { createSoloGroup } from './solo-group.js';
 import { connectLocally } from './testing/local-mesh.js';
 import { describeProcessGroup } from './testing/process-group-suite.js';
 import { followWaits } from './waits.js';
+import type { ZeroMqGroupOptions } from './zeromq/connect.js';
 
 describeProcessGroup('in memory', async (worldSize) => createMemoryGroups(worldSize));
 describeProcessGroup('over ZeroMQ', (worldSize) => connectLocally(worldSize, { transport: 'zmq' }));
-describeProcessGroup('through tcp alone', (worldSize) => connectLocally(worldSize, { transport: 'tcp' }));
-describeProcessGroup('over libzmq and zeromq.js in turns', mixed, 'frames', [3]);
+describeProcessGroup(
+  'through tcp alone',
+  (worldSize) => connectLocally(worldSize, { transport: 'tcp' }),
+  'frames',
+  [2, 3],
+);
+describeProcessGroup('over libzmq and zeromq.js in turns', (worldSize) => mixed(worldSize), 'frames', [3]);
+describeProcessGroup('over libzmq and zeromq.js in turns, encrypted', encrypted, 'frames', [2]);
 describeProcessGroup('in shared memory', (worldSize) => connectLocally(worldSize), 'memory');
 describeProcessGroup('on machines of two ranks', (worldSize) => onMachines(worldSize, (rank) => rank >> 1), 'machines');
 describeProcessGroup('on two machines in turns', (worldSize) => onMachines(worldSize, (rank) => rank % 2), 'machines');
 
 /** Every second rank as if libzmq could not be called directly: the frames are the same. */
-function mixed(worldSize: number): Promise<ProcessGroup[]> {
+function mixed(worldSize: number, options: Partial<ZeroMqGroupOptions> = {}): Promise<ProcessGroup[]> {
   return connectLocally(
     worldSize,
-    { transport: 'zmq' },
+    { transport: 'zmq', ...options },
     () => {},
     (rank) => (rank % 2 === 0 ? { zeromq: 'zeromq.js' } : {}),
   );
+}
+
+function encrypted(worldSize: number): Promise<ProcessGroup[]> {
+  return mixed(worldSize, { keys: curveKeyPair() });
 }
 
 /** Ranks that pretend to be on these machines; machines that are not alike fall back to frames. */

@@ -1,6 +1,6 @@
 // What a transport carries for a mesh: frames that are never dropped. Those of collectives stay in order, and so do controls; the
 // two may go different ways. No waiting and no failures here.
-import type { Dtype, Operation } from './mesh.js';
+import type { Dtype, Landing, Operation } from './mesh.js';
 import type { ByteSource, Digest } from './vector/kernels.js';
 
 /**
@@ -55,8 +55,12 @@ export interface Payload extends ByteSource {
 
 /** One rank's links to the others. */
 export interface Wire {
+  /** As `Mesh.chunkBytes`. */
+  readonly chunkBytes: number;
   /** Hands a frame over without waiting. */
   post(to: number, header: FrameHeader, payload: Outgoing): void;
+  /** As `Mesh.land`; a wire without it has nowhere to put them earlier. */
+  land?(from: number, landing: Landing | undefined): void;
   /** Whether somebody waits for frames: a wire that has to look for them looks all the time then. */
   setWaiting(isWaiting: boolean): void;
   /** Frames posted to `forgotten` ranks need not arrive. Resolves within a second, whatever the others do. */

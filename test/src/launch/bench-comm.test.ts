@@ -8,7 +8,7 @@ import { launch } from '../pretrain/launch-runs.js';
 const temporaries = () => readdirSync(os.tmpdir()).filter((name) => name.startsWith('slip-bench-comm-'));
 
 for (const op of ['all-reduce', 'reduce-scatter', 'all-gather', 'broadcast']) {
-  for (const transport of ['shared', 'zmq']) {
+  for (const transport of ['shared', 'tcp', 'zmq']) {
     test(`${op} of 3 ranks, transport ${transport}: no wrong element at any size`, async () => {
       const before = temporaries();
       const { code, output } = await launch([

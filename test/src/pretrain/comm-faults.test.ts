@@ -14,7 +14,7 @@ const RANKS = 3;
 
 interface Fault {
   readonly what: string;
-  readonly transport: 'shared' | 'zmq';
+  readonly transport: 'shared' | 'tcp' | 'zmq';
   readonly signal?: NodeJS.Signals;
   readonly report: RegExp;
 }
@@ -26,6 +26,7 @@ const FAULTS: readonly Fault[] = [
     { what: 'another operation', transport, report: /ranks disagree: .*rank 1 is at barrier|rank 1 at barrier/ },
     { what: 'another size', transport, report: /ranks disagree: .*rank 1 (is )?at reduceScatter #\d+ of \d+ elements/ },
   ]),
+  { what: 'kill -9', transport: 'tcp', signal: 'SIGKILL', report: /rank {6}1 .*\n.*\n.*killed by SIGKILL/ },
   { what: 'a damaged frame', transport: 'zmq', report: /rank 1 sent .*checksum/ },
   { what: 'another run', transport: 'shared', report: /rank 1 .*"another-run"/ },
 ];

@@ -5,7 +5,7 @@ import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { type Logger, RandomStream, silentLogger } from '@slip/core';
 import { createMemoryGroups } from '../memory-wire.js';
-import { MAX_PAYLOAD_BYTES } from '../mesh.js';
+import { MAX_LANE_PAYLOAD_BYTES } from '../mesh.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
 import { connectLocally } from '../testing/local-mesh.js';
 import { type Disturbance, type Relay, startRelay } from '../testing/relay.js';
@@ -46,7 +46,7 @@ async function makeLanes(context: TestContext): Promise<{ lanes: [Lane, Lane]; r
 }
 
 function post(lane: Lane, chunk: number, payload: Uint8Array, isLent = false): void {
-  lane.post(encodeHeader(MEMBERSHIP, 1, { ...HEADER, chunk }, payload), payload, isLent);
+  lane.post(() => encodeHeader(MEMBERSHIP, 1, { ...HEADER, chunk }, payload), payload, isLent);
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
@@ -64,7 +64,7 @@ test('frames of all sizes arrive whole and in order, in pieces of any size', { s
     lanes: [from, to],
   } = await makeLanes(context);
   const random = new RandomStream(7);
-  const sizes = [0, 1, 51, 4095, 4096, 70_001, MAX_PAYLOAD_BYTES, 0, 3, MAX_PAYLOAD_BYTES - 1];
+  const sizes = [0, 1, 51, 4095, 4096, 70_001, MAX_LANE_PAYLOAD_BYTES, 0, 3, MAX_LANE_PAYLOAD_BYTES - 1];
   const sent = sizes.map((size) => randomBytes(random, size));
   for (const [chunk, payload] of sent.entries()) post(from, chunk, payload, chunk % 2 === 0);
   assert.ok(from.isFull, 'two megabytes do not fit at once');
@@ -93,7 +93,7 @@ test('what is not lent may change as soon as it is posted', { skip }, async (con
   const {
     lanes: [from, to],
   } = await makeLanes(context);
-  const payload = new Uint8Array(MAX_PAYLOAD_BYTES);
+  const payload = new Uint8Array(MAX_LANE_PAYLOAD_BYTES);
   const wanted = WINDOW_FRAMES;
   for (let i = 0; i < wanted; i++) post(from, i, payload.fill(i));
   for (let came = 0; came < wanted; ) {
@@ -227,11 +227,12 @@ test('strangers at the door are closed and counted, and lanes open all the same'
 
 test('a neighbour that cannot be called leaves all ranks without lanes, with the reason', { skip }, async () => {
   const groups = createMemoryGroups(3);
+  const membership = membershipOf('test', 0, ['a', 'b', 'c']);
   const reasons = await Promise.all(
     groups.map((group) =>
       // Nobody listens at the address that rank 2 gives.
       openLanes({
-        ...{ group, membership: MEMBERSHIP, ring: [0, 1, 2], bindHost: REAL, timeoutMs: 10_000, missing: '' },
+        ...{ group, membership, ring: [0, 1, 2], bindHost: REAL, timeoutMs: 2000, missing: '' },
         host: group.rank === 2 ? '127.0.0.3' : REAL,
       }),
     ),

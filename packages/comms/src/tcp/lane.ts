@@ -1,6 +1,6 @@
 // A tcp connection of its own to one other rank, for the frames of collectives: each header is followed by its payload, nothing
 // else is in it. It neither waits nor knows what frames mean.
-import { MAX_PAYLOAD_BYTES } from '../mesh.js';
+import { MAX_LANE_PAYLOAD_BYTES } from '../mesh.js';
 import { loadNative } from '../shared/native.js';
 import { show } from '../vector/kernel-memory.js';
 import { WINDOW_FRAMES } from '../wire.js';
@@ -8,8 +8,18 @@ import { HEADER_BYTES, payloadBytesIn } from '../zeromq/frame.js';
 import type { RawPayload } from '../zeromq/inbox.js';
 import type { Sockets } from './sockets.js';
 
+/** Of what is still to come of a payload; a fraction of what the system holds, so that the peer goes on sending meanwhile. */
+const WAKE_BYTES = 512 << 10;
 /** The window, the frame that is being taken in, and the one that is just arriving. */
 const SLOTS = WINDOW_FRAMES + 2;
+
+/** Of what is to be sent. */
+interface Part {
+  /** Made when their turn comes, where they are not made yet. */
+  bytes: Uint8Array | (() => Uint8Array);
+  /** The next one belongs to it. */
+  readonly hasMore: boolean;
+}
 
 export class Lane {
   /** Its descriptor; -1 once it is closed, which polls pass over. */
@@ -17,13 +27,14 @@ export class Lane {
   private readonly sockets: Sockets;
   private readonly slots = makeSlots();
   private readonly head = Buffer.alloc(HEADER_BYTES);
-  /** Where the payload of the header that came last goes; none while the header itself is arriving. */
-  private slot: Uint8Array | undefined;
-  private payloadBytes = 0;
+  /** Where the payload of the header that came last goes; nowhere while the header itself is arriving. */
+  private payload: RawPayload | undefined;
+  private isLanding = false;
+  private wakesAt = 1;
   /** How much has come of the header or of the payload. */
   private got = 0;
   /** What the system has not taken; the first one perhaps in part. */
-  private readonly queue: Uint8Array[] = [];
+  private readonly queue: Part[] = [];
 
   constructor(sockets: Sockets, file: number) {
     this.sockets = sockets;
@@ -41,46 +52,62 @@ export class Lane {
   }
 
   /**
-   * @param head stays as it is; @param isLent so does the payload until it has left
+   * @param head asked for when the frame leaves: a digest made just before is made of bytes that are then in the cache
+   * @param isLent the payload stays as it is until it has left
    * @throws Error where the connection has ended
    */
-  post(head: Uint8Array, payload: Uint8Array, isLent: boolean): void {
+  post(head: () => Uint8Array, payload: Uint8Array, isLent: boolean): void {
     if (this.isClosed) return;
-    const [restOfHead, rest] = this.isFull ? [head, payload] : this.sendNow(head, payload);
-    if (restOfHead.length > 0) this.queue.push(restOfHead);
-    if (rest.length > 0) this.queue.push(isLent ? rest : Uint8Array.from(rest));
+    const isFirst = this.queue.length === 0;
+    const kept = isLent || isFirst ? payload : Uint8Array.from(payload);
+    this.queue.push({ bytes: isLent ? head : head(), hasMore: kept.length > 0 });
+    if (kept.length > 0) this.queue.push({ bytes: kept, hasMore: false });
+    if (isFirst) this.pump();
+    const rest = this.queue.at(-1);
+    // What has not left waits, whatever becomes of the payload's memory until then.
+    if (isFirst && !isLent && rest !== undefined) rest.bytes = Uint8Array.from(bytesOf(rest));
   }
 
   /** Sends what there is room for. @throws Error where the connection has ended */
   pump(): void {
     while (this.queue.length > 0) {
-      const [bytes] = this.queue;
-      const sent = this.sockets.send(this.file, bytes, false);
-      if (sent < bytes.length) {
-        this.queue[0] = bytes.subarray(sent);
-        return;
-      }
+      const [part] = this.queue;
+      const bytes = bytesOf(part);
+      const sent = this.sockets.send(this.file, bytes, part.hasMore);
+      part.bytes = bytes.subarray(sent);
+      if (sent < bytes.length) return;
       this.queue.shift();
     }
   }
 
   /**
    * Takes in what has come, up to the end of a frame: who is told of it may use it before the next one takes its place in the cache.
+   * @param land where the payload of this header may be put straight away, exactly as long as it is; nowhere in particular without it
    * @returns whether anything has come
    * @throws Error where the connection has ended, or carries something else
    */
-  receive(take: (head: Uint8Array, payload: RawPayload) => void): boolean {
+  receive(
+    take: (head: Uint8Array, payload: RawPayload) => void,
+    land: (head: Uint8Array, payloadBytes: number) => Uint8Array | undefined = () => undefined,
+  ): boolean {
     if (this.isClosed) return false;
     const before = this.got;
-    if (this.slot === undefined) {
-      if (!this.fill(this.head, HEADER_BYTES)) return this.got > before;
-      this.slot = this.slotFor(take);
+    const wasInHead = this.payload === undefined;
+    if (this.payload === undefined) {
+      if (!this.fill(this.head)) return this.got > before;
+      this.payload = this.payloadFor(take, land);
     }
-    const { slot } = this;
-    if (!this.fill(slot, this.payloadBytes)) return this.got > 0;
-    this.slot = undefined;
-    take(this.head, this.payloadIn(slot.subarray(0, this.payloadBytes), slot));
+    const { payload } = this;
+    if (!this.fill(payload.held!)) return wasInHead || this.got > before;
+    this.payload = undefined;
+    this.isLanding = false;
+    take(this.head, payload);
     return true;
+  }
+
+  /** Nothing is put anywhere but into the lane's own memory from now on. What was half there is lost, and the lane with it. */
+  stopLanding(): void {
+    if (this.isLanding) this.close();
   }
 
   close(): void {
@@ -89,53 +116,59 @@ export class Lane {
     this.queue.length = 0;
   }
 
-  /** Where the payload of the header goes that has just come. */
-  private slotFor(take: (head: Uint8Array, payload: RawPayload) => void): Uint8Array {
-    this.payloadBytes = payloadBytesIn(this.head);
-    if (this.payloadBytes > MAX_PAYLOAD_BYTES) {
-      take(this.head, { length: this.payloadBytes, read() {}, release() {} });
+  /** What follows the header that has just come. */
+  private payloadFor(...[take, land]: Required<Parameters<Lane['receive']>>): RawPayload {
+    const length = payloadBytesIn(this.head);
+    if (length > MAX_LANE_PAYLOAD_BYTES) {
+      take(this.head, { length, read() {}, release() {} });
       throw new Error('it carries no frames');
     }
+    const place = land(this.head, length);
+    this.isLanding = place !== undefined;
+    if (place !== undefined) return heldIn(place, () => undefined);
     const slot = this.slots.pop();
     if (slot === undefined) throw new Error('it carries more frames than it may');
-    return slot;
+    // The last one given back is the first one used again: it is still in the cache.
+    return heldIn(slot.subarray(0, length), () => this.slots.push(slot));
   }
 
-  private payloadIn(held: Uint8Array, slot: Uint8Array): RawPayload {
-    return {
-      length: held.length,
-      held,
-      read: (at, into) => into.set(held.subarray(at, at + into.length)),
-      // The last one given back is the first one used again: it is still in the cache.
-      release: () => void this.slots.push(slot),
-    };
-  }
-
-  /** @returns what is left of both */
-  private sendNow(head: Uint8Array, payload: Uint8Array): [Uint8Array, Uint8Array] {
-    const restOfHead = head.subarray(this.sockets.send(this.file, head, payload.length > 0));
-    if (restOfHead.length > 0 || payload.length === 0) return [restOfHead, payload];
-    return [restOfHead, payload.subarray(this.sockets.send(this.file, payload, false))];
-  }
-
-  /** @returns whether `into` holds as many bytes as are wanted */
-  private fill(into: Uint8Array, wanted: number): boolean {
-    while (this.got < wanted) {
-      const came = this.sockets.receive(this.file, into.subarray(this.got, wanted));
-      if (came < 0) return false;
+  /** @returns whether `into` is full */
+  private fill(into: Uint8Array): boolean {
+    while (this.got < into.length) {
+      const came = this.sockets.receive(this.file, this.got === 0 ? into : into.subarray(this.got));
+      if (came < 0) {
+        this.wakeAt(Math.min(WAKE_BYTES, into.length - this.got));
+        return false;
+      }
       if (came === 0) throw new Error('it was closed');
       this.got += came;
     }
     this.got = 0;
     return true;
   }
+
+  private wakeAt(bytes: number): void {
+    if (bytes !== this.wakesAt) this.sockets.wakeAt(this.file, bytes);
+    this.wakesAt = bytes;
+  }
+}
+
+function bytesOf({ bytes }: Part): Uint8Array {
+  return typeof bytes === 'function' ? bytes() : bytes;
+}
+
+function heldIn(held: Uint8Array, release: () => void): RawPayload {
+  return { length: held.length, held, read: (at, into) => into.set(held.subarray(at, at + into.length)), release };
 }
 
 /** In memory that the kernels see, where it can be mapped. */
 function makeSlots(): Uint8Array[] {
   const native = loadNative();
-  const bytes = SLOTS * MAX_PAYLOAD_BYTES;
+  const bytes = SLOTS * MAX_LANE_PAYLOAD_BYTES;
   const memory = 'missing' in native ? new ArrayBuffer(bytes) : native.mapOwn(bytes);
   if (!('missing' in native)) show(new Float32Array(memory));
-  return Array.from({ length: SLOTS }, (_, i) => new Uint8Array(memory, i * MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES));
+  return Array.from(
+    { length: SLOTS },
+    (_, i) => new Uint8Array(memory, i * MAX_LANE_PAYLOAD_BYTES, MAX_LANE_PAYLOAD_BYTES),
+  );
 }

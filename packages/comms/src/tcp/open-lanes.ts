@@ -77,6 +77,8 @@ interface Door {
   readonly sockets: Sockets;
   readonly port: number;
   readonly server: net.Server;
+  /** Who has called so far. */
+  readonly callers: ReadonlySet<net.Socket>;
   close(): void;
 }
 
@@ -84,14 +86,14 @@ async function openDoor({ bindHost, missing }: LaneOptions): Promise<Door> {
   const sockets = missing === '' ? loadSockets() : { missing };
   if ('missing' in sockets) throw new Error(sockets.missing);
   const callers = new Set<net.Socket>();
-  const server = net.createServer((caller) => callers.add(caller));
+  const server = net.createServer((caller) => callers.add(caller.on('error', () => undefined).setNoDelay(true)));
   server.listen({ host: bindHost, port: 0, backlog: BACKLOG });
   await once(server, 'listening');
   const close = () => {
     server.close();
     for (const caller of callers) caller.destroy();
   };
-  return { sockets, port: (server.address() as net.AddressInfo).port, server, close };
+  return { sockets, port: (server.address() as net.AddressInfo).port, server, callers, close };
 }
 
 /** Says who is calling, and nothing more until lanes are in use. */
@@ -112,27 +114,28 @@ async function call(
 }
 
 /** The connection of `peer`; others are closed and counted. */
-function answer({ sockets, server }: Door, peer: number, { group, membership }: LaneOptions): Promise<Lane> {
+function answer({ sockets, server, callers }: Door, peer: number, { group, membership }: LaneOptions): Promise<Lane> {
   return new Promise((resolve) => {
-    server.on('connection', (socket) => {
-      socket.on('error', () => undefined).setNoDelay(true);
-      socket.on('readable', () => {
-        const head: Buffer | null = socket.read(HEADER_BYTES);
+    const listenTo = (caller: net.Socket) =>
+      caller.on('readable', () => {
+        const head: Buffer | null = caller.read(HEADER_BYTES);
         if (head === null) return;
         const frame = parseHeader(head, 2, 0, membership);
         const isHello = frame.status === 'ok' && frame.header.operation === 'hello' && isIntact(head, NOTHING);
-        if (isHello && frame.sender === peer) resolve(laneOf(sockets, socket));
+        if (isHello && frame.sender === peer) resolve(laneOf(sockets, caller));
         else group.traffic.foreignFrames += 1;
-        socket.destroy();
+        caller.destroy();
       });
-    });
+    for (const caller of callers) listenTo(caller);
+    server.on('connection', listenTo);
   });
 }
 
 /** The connection itself outlives Node's socket, which has nothing left to read or to write. */
 function laneOf(sockets: Sockets, socket: net.Socket): Lane {
-  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
-  const file = sockets.duplicate(fd);
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
+  if (handle?.fd === undefined) throw new Error('this version of Node does not show the descriptor of a connection');
+  const file = sockets.duplicate(handle.fd);
   sockets.setBuffers(file, SEND_BUFFER, RECEIVE_BUFFER);
   return new Lane(sockets, file);
 }

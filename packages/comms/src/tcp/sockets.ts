@@ -8,6 +8,8 @@ export interface Sockets {
   duplicate(file: number): number;
   /** Bytes that the system may hold. It keeps its own size where it allows no such one. */
   setBuffers(file: number, send: number, receive: number): void;
+  /** Whoever waits for input is woken when so many bytes are there, or the end. */
+  wakeAt(file: number, bytes: number): void;
   /**
    * @param hasMore the next call sends what belongs to it
    * @returns how many bytes were taken; 0 where there is no room now. @throws Error in the system's words
@@ -19,7 +21,7 @@ export interface Sockets {
 }
 
 const F_DUPFD_CLOEXEC = 1030;
-const [SOL_SOCKET, SO_SNDBUF, SO_RCVBUF] = [1, 7, 8];
+const [SOL_SOCKET, SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT] = [1, 7, 8, 18];
 const [MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE] = [0x40, 0x4000, 0x8000];
 
 let loaded: Sockets | { readonly missing: string } | undefined;
@@ -68,14 +70,18 @@ function bind(koffi: typeof import('koffi')): Sockets {
     }
   };
 
+  const set = (file: number, option: number, to: number) => {
+    value[0] = to;
+    setsockopt(file, SOL_SOCKET, option, value, value.byteLength);
+  };
+
   return {
     duplicate: (file) => attempt(() => fcntl(file, F_DUPFD_CLOEXEC, 'int', 0)),
     setBuffers(file, sendBytes, receiveBytes) {
-      value[0] = sendBytes;
-      setsockopt(file, SOL_SOCKET, SO_SNDBUF, value, 4);
-      value[0] = receiveBytes;
-      setsockopt(file, SOL_SOCKET, SO_RCVBUF, value, 4);
+      set(file, SO_SNDBUF, sendBytes);
+      set(file, SO_RCVBUF, receiveBytes);
     },
+    wakeAt: (file, bytes) => set(file, SO_RCVLOWAT, bytes),
     send(file, bytes, hasMore) {
       const flags = MSG_DONTWAIT | MSG_NOSIGNAL | (hasMore ? MSG_MORE : 0);
       return Math.max(

@@ -7,7 +7,7 @@ import type { ProcessGroup } from '../process-group.js';
 import { add, allReduceInStatedOrder, reduceScatterInStatedOrder } from './stated-order.js';
 
 const WORLDS = [1, 2, 3, 4, 5];
-/** Elements; none but 1000 is a multiple of anything. 300000 is more than one chunk for each rank of two. */
+/** Elements; none but 1000 is a multiple of anything. Messages of several chunks have a test of their own. */
 const SIZES = (worldSize: number) => [0, 1, 7, worldSize - 1, 1000, 70001, 300000];
 
 type MakeGroups = (worldSize: number) => Promise<ProcessGroup[]>;

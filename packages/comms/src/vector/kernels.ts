@@ -61,6 +61,9 @@ export function sumTree(inputs: readonly Float32Array[], outputs: readonly Float
   combineTree('sum', inputs, outputs);
 }
 
+/** Where nothing is copied there is no need for pieces. */
+const WHOLE = Number.POSITIVE_INFINITY;
+
 /** What becomes of values that arrive. */
 export type Taking = Reduction | 'copy';
 
@@ -73,12 +76,15 @@ export type Taking = Reduction | 'copy';
 export function takeFloats(source: ByteSource, taking: Taking, own: Float32Array, target: Float32Array): Digest {
   const [targetPlace, ownPlace] = [placeOf(target), placeOf(own)];
   const heldPlace = source.held === undefined ? undefined : placeOf(source.held);
+  const isThere = heldPlace !== undefined && targetPlace === heldPlace;
+  const isSeen = taking === 'sum' && [targetPlace, ownPlace, heldPlace].every((place) => place !== undefined);
   clearDigests();
-  forPieces(source.length, (at, bytes) => {
+  forPieces(source.length, isThere || isSeen ? WHOLE : STAGE_BYTES, (at, bytes) => {
     const [start, end] = [at / 4, (at + bytes) / 4];
     const into = inPlace(targetPlace, at, bytes);
     if (taking === 'copy') {
-      takePiece(source, at, bytes, into ?? 0);
+      if (isThere && into !== undefined) kernels.digest(TAKEN_AT, into, bytes);
+      else takePiece(source, at, bytes, into ?? 0);
       if (into === undefined) target.set(floatsAt(0, bytes), start);
       return;
     }
@@ -111,7 +117,7 @@ export function takeHalves(
 ): void {
   clearDigests();
   const widen = type === 'bfloat16' ? kernels.fromBfloat16 : kernels.fromFloat16;
-  forPieces(source.length, (at, bytes) => {
+  forPieces(source.length, STAGE_BYTES, (at, bytes) => {
     takePiece(source, at, bytes, 0);
     for (let from = 0; from < bytes; from += BLOCK_BYTES / 2) {
       const length = Math.min(BLOCK_BYTES / 2, bytes - from) / 2;
@@ -137,10 +143,12 @@ export function bytesOf(source: ByteSource): Uint8Array {
 /** `target` becomes the bytes of `source`, which are as many. @returns their digest */
 export function copyBytes(source: ByteSource, target: Uint8Array): Digest {
   const place = placeOf(target);
+  const isThere = place !== undefined && source.held !== undefined && place === placeOf(source.held);
   clearDigests();
-  forPieces(source.length, (at, bytes) => {
+  forPieces(source.length, isThere ? WHOLE : STAGE_BYTES, (at, bytes) => {
     const into = inPlace(place, at, bytes);
-    takePiece(source, at, bytes, into ?? 0);
+    if (isThere && into !== undefined) kernels.digest(TAKEN_AT, into, bytes);
+    else takePiece(source, at, bytes, into ?? 0);
     if (into === undefined) target.set(bytesAt(0, bytes), at);
   });
   source.check(bytesAt(TAKEN_AT, DIGEST_BYTES));
@@ -155,7 +163,7 @@ export function digestOf(bytes: Uint8Array): Digest {
   const place = placeOf(bytes);
   const source = { read: (at: number, into: Uint8Array) => into.set(bytes.subarray(at, at + into.length)) };
   clearDigests();
-  forPieces(bytes.length, (at, length) => {
+  forPieces(bytes.length, place === undefined ? STAGE_BYTES : WHOLE, (at, length) => {
     const there = inPlace(place, at, length);
     if (there === undefined) takePiece(source, at, length, 0);
     else kernels.digest(TAKEN_AT, there, length);
@@ -171,10 +179,10 @@ function digestAt(place: Place): Digest {
   return bytesAt(place, DIGEST_BYTES).slice();
 }
 
-/** Pieces as long as the stage, what is left of whole vectors, and what is left of that. */
-function forPieces(length: number, act: (at: number, bytes: number) => void): void {
+/** Pieces of at most `longest` bytes, what is left of whole vectors, and what is left of that. */
+function forPieces(length: number, longest: number, act: (at: number, bytes: number) => void): void {
   for (let at = 0, bytes = 0; at < length; at += bytes) {
-    bytes = Math.min(STAGE_BYTES, length - at);
+    bytes = Math.min(longest, length - at);
     if (bytes > 16) bytes &= ~15;
     act(at, bytes);
   }

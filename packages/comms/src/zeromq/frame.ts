@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 // Since Node 20.15 and 22.2.
 import { crc32 } from 'node:zlib';
 import { SlipError } from '@slip/core';
-import { DTYPES, MAX_PAYLOAD_BYTES, OPERATIONS } from '../mesh.js';
+import { DTYPES, MAX_LANE_PAYLOAD_BYTES, OPERATIONS } from '../mesh.js';
 import { type Digest, digestOf } from '../vector/kernels.js';
 import { CONTROLS, type FrameHeader, type Outgoing } from '../wire.js';
 
@@ -104,7 +104,7 @@ export function parseHeader(
   }
   if (word(20) !== membership.tableHash) return { status: 'foreign' };
   if (head.length !== HEADER_BYTES) return refused(`a header of ${head.length} bytes instead of ${HEADER_BYTES}`);
-  if (payloadBytes > MAX_PAYLOAD_BYTES) return refused(`a frame of ${payloadBytes} bytes, which is too long`);
+  if (payloadBytes > MAX_LANE_PAYLOAD_BYTES) return refused(`a frame of ${payloadBytes} bytes, which is too long`);
   const sentBytes = payloadBytesIn(head);
   if (sentBytes !== payloadBytes) return refused(`a damaged frame: ${payloadBytes} bytes arrived of ${sentBytes}`);
   const operation = KINDS.at(view.getUint8(5));

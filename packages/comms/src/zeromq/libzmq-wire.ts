@@ -2,10 +2,10 @@
 // received them, so that nothing is copied and JavaScript's collector has nothing to collect. Sockets and frames are those of
 // the wire over zeromq.js, with which ranks may be mixed. To peers with a lane, frames of collectives go through that instead.
 import { SlipError } from '@slip/core';
-import { MAX_PAYLOAD_BYTES } from '../mesh.js';
+import { type FrameTag, type Landing, MAX_LANE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES } from '../mesh.js';
 import type { Lane } from '../tcp/lane.js';
 import { type FrameHeader, isControl, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
-import { encodeHeader, HEADER_BYTES, type Membership } from './frame.js';
+import { encodeHeader, HEADER_BYTES, type Membership, parseHeader } from './frame.js';
 import { Inbox, type RawPayload } from './inbox.js';
 import type { LibZmq, Message, Pointer } from './libzmq.js';
 import { CONNECTION_ENDED, HANDSHAKE_FAILED, Monitor, NEVER_CONNECTED } from './monitor.js';
@@ -20,6 +20,7 @@ import {
   HAND_OVER_MS,
   HEARTBEAT_MS,
   LINGER_MS,
+  LONGEST_PART,
   laneLost,
   noUsableAddress,
   QUEUED_FRAMES,
@@ -65,6 +66,7 @@ export class LibZmqWire implements Wire {
   private readonly pullMonitor: Monitor;
   private readonly connections = new Map<number, Connection>();
   private readonly lanes = new Map<number, Lane>();
+  private readonly landings = new Map<number, Landing>();
   private readonly head = Buffer.alloc(2 * HEADER_BYTES);
   private readonly timer: NodeJS.Timeout;
   private membership: Membership | undefined;
@@ -85,7 +87,7 @@ export class LibZmqWire implements Wire {
     const set = (option: Parameters<LibZmq['setOption']>[1], value: number | string) =>
       zmq.setOption(pull, option, value);
     set('receiveHighWaterMark', QUEUED_FRAMES);
-    set('maxMessageSize', MAX_PAYLOAD_BYTES);
+    set('maxMessageSize', LONGEST_PART);
     set('linger', 0);
     set('backlog', BACKLOG);
     set('receiveBuffer', RECEIVE_BUFFER);
@@ -127,15 +129,16 @@ export class LibZmqWire implements Wire {
     const connection = this.connections.get(to);
     if (connection === undefined || this.isClosed) return;
     const payload = bytes();
-    const head = encodeHeader(this.membership!, this.options.rank, header, payload, digest);
+    const makeHead = () => encodeHeader(this.membership!, this.options.rank, header, payload, digest);
     const { traffic } = this.options;
-    traffic.bytesSent += head.length + payload.length;
+    traffic.bytesSent += HEADER_BYTES + payload.length;
     traffic.messages += 1;
     const lane = isControl(header.operation) ? undefined : this.lanes.get(to);
     if (lane !== undefined) {
-      this.onLane(to, () => lane.post(head, payload, isLent));
+      this.onLane(to, () => lane.post(makeHead, payload, isLent));
       return;
     }
+    const head = makeHead();
     const lend = isLent && payload.length >= LENT_BYTES;
     if (lend) {
       connection.lent[connection.nextLent] = payload;
@@ -145,9 +148,18 @@ export class LibZmqWire implements Wire {
     connection.queue.push([head, lend ? payload : Uint8Array.from(payload), lend]);
   }
 
+  get chunkBytes(): number {
+    return this.lanes.size > 0 ? MAX_LANE_PAYLOAD_BYTES : MAX_PAYLOAD_BYTES;
+  }
+
   /** From now on frames of collectives go to and come from `peer` through this lane. All that came before must have been taken. */
   addLane(peer: number, lane: Lane): void {
     this.lanes.set(peer, lane);
+  }
+
+  land(from: number, landing: Landing | undefined): void {
+    if (landing !== undefined) this.landings.set(from, landing);
+    else if (this.landings.delete(from)) this.lanes.get(from)?.stopLanding();
   }
 
   setWaiting(isWaiting: boolean): void {
@@ -283,13 +295,27 @@ export class LibZmqWire implements Wire {
   private receive(): boolean {
     if (this.inbox === undefined) return false;
     let came = this.receiveMessages(this.inbox);
-    for (const [peer, lane] of this.lanes) if (this.onLane(peer, () => this.serve(lane, this.inbox!))) came = true;
+    for (const [peer, lane] of this.lanes)
+      if (this.onLane(peer, () => this.serve(peer, lane, this.inbox!))) came = true;
     return came;
   }
 
-  private serve(lane: Lane, inbox: Inbox): boolean {
+  private serve(peer: number, lane: Lane, inbox: Inbox): boolean {
     if (lane.isFull) lane.pump();
-    return !this.isClosed && lane.receive((head, payload) => inbox.take(head, 2, payload));
+    if (this.isClosed) return false;
+    return lane.receive(
+      (head, payload) => inbox.take(head, 2, payload),
+      (head, payloadBytes) => this.placeFor(peer, head, payloadBytes),
+    );
+  }
+
+  private placeFor(peer: number, head: Uint8Array, payloadBytes: number): Uint8Array | undefined {
+    const landing = this.landings.get(peer);
+    if (landing === undefined) return undefined;
+    const frame = parseHeader(head, 2, payloadBytes, this.membership!);
+    if (frame.status !== 'ok' || frame.sender !== peer || isControl(frame.header.operation)) return undefined;
+    const place = landing(frame.header as FrameTag);
+    return place?.length === payloadBytes ? place : undefined;
   }
 
   private receiveMessages(inbox: Inbox): boolean {

@@ -1,5 +1,6 @@
 // What both wires over ZeroMQ are given, and what they have in common: limits, times, and what they say when something is wrong.
 import { type Logger, SlipError } from '@slip/core';
+import { MAX_PAYLOAD_BYTES } from '../mesh.js';
 import type { Traffic } from '../process-group.js';
 import { WINDOW_FRAMES } from '../wire.js';
 
@@ -12,6 +13,8 @@ export const SILENCE_MS = 5000;
 export const LINGER_MS = 2000;
 /** How long `close` waits for frames that ZeroMQ has not taken yet. */
 export const HAND_OVER_MS = 500;
+/** Of a part of a message as it travels: CURVE adds 33 bytes to a payload. */
+export const LONGEST_PART = MAX_PAYLOAD_BYTES + 64;
 /** Connections that wait to be accepted: those of all ranks come at once. */
 export const BACKLOG = 1024;
 

@@ -231,7 +231,7 @@ test('no bytes make the parser throw, and no single bit passes unnoticed', () =>
   }
   const empty = encodeHeader(membership, 0, header, new Uint8Array(0));
   assert.equal(parseFrame([empty, Buffer.alloc(0)], membership).status, 'ok');
-  assert.equal(PROTOCOL_VERSION, 3, 'a change of the layout is a change of the version');
+  assert.equal(PROTOCOL_VERSION, 4, 'a change of the layout is a change of the version');
 });
 
 function flip<T extends Uint8Array>(bytes: T, at: number): Uint8Array {

@@ -18,6 +18,7 @@ import {
   HAND_OVER_MS,
   HEARTBEAT_MS,
   LINGER_MS,
+  LONGEST_PART,
   noUsableAddress,
   QUEUED_FRAMES,
   SILENCE_MS,
@@ -45,6 +46,7 @@ interface Connection {
 export class ZeroMqJsWire implements Wire {
   /** Where the other ranks reach this one. */
   readonly endpoint: string;
+  readonly chunkBytes = MAX_PAYLOAD_BYTES;
   private readonly options: ZeroMqWireOptions;
   private readonly pull: Pull;
   private readonly outgoing = new Map<number, Connection>();
@@ -56,7 +58,7 @@ export class ZeroMqJsWire implements Wire {
   static async bind(options: ZeroMqWireOptions): Promise<ZeroMqJsWire> {
     const pull = new Pull({
       receiveHighWaterMark: QUEUED_FRAMES,
-      maxMessageSize: MAX_PAYLOAD_BYTES,
+      maxMessageSize: LONGEST_PART,
       linger: 0,
       backlog: BACKLOG,
       ipv6: options.bindHost.includes(':'),
