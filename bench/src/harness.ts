@@ -57,6 +57,8 @@ export interface Measured {
   readonly versions: Readonly<Record<string, string>>;
   /** For people: what was not measured, and why. */
   readonly left: readonly string[];
+  /** Cases in which ours failed. */
+  readonly failures: readonly string[];
 }
 
 export interface HarnessOptions {
@@ -72,7 +74,7 @@ type Figures = Record<string, number>;
 interface Running {
   readonly bench: Bench;
   readonly one: Case;
-  readonly wanted: number;
+  wanted: number;
   readonly peers: readonly string[];
   readonly ours: Figures[];
   readonly theirs: Record<string, Figures[]>;
@@ -80,11 +82,12 @@ interface Running {
   roundMs: number | undefined;
 }
 
-/** @throws when ours fails; a peer that fails is a peer that is missing from then on */
+/** A case in which ours fails is given up, the others go on; a peer that fails is a peer that is missing from then on. */
 export async function runBenches(benches: readonly Bench[], options: HarnessOptions): Promise<Measured> {
   const { budgetMs, say } = options;
   const startedAt = performance.now();
   const left: string[] = [];
+  const failures: string[] = [];
   const versions: Record<string, string> = {};
   const note = (line: string) => {
     left.push(line);
@@ -116,20 +119,28 @@ export async function runBenches(benches: readonly Bench[], options: HarnessOpti
   for (;;) {
     const next = nextCase(cases, budgetMs - (performance.now() - startedAt));
     if (next === undefined) break;
-    await runRound(cases[next], say, note);
+    try {
+      await runRound(cases[next], say, note);
+    } catch (error) {
+      const { bench, one, done } = cases[next];
+      cases[next].wanted = done;
+      failures.push(`${bench.name} ${one.name}`);
+      note(`${bench.name} ${one.name}: OURS FAILED: ${(error as Error).message}`);
+    }
   }
   for (const { bench, one, done, wanted } of cases) {
     if (done < wanted) note(`${bench.name} ${one.name}: ${done} of ${wanted} rounds, for lack of time`);
   }
-  return { results: cases.filter(({ done }) => done > 0).flatMap(resultsOf), versions, left };
+  return { results: cases.filter(({ done }) => done > 0).flatMap(resultsOf), versions, left, failures };
 }
 
 async function runRound(running: Running, say: (line: string) => void, note: (line: string) => void): Promise<void> {
   const { bench, one, ours, theirs, wanted } = running;
   const title = `${bench.name} ${one.name}`;
   const startedAt = performance.now();
-  ours.push(await measure(one.ours));
-  const told = [describeRound(bench, 'ours', ours.at(-1)!)];
+  const mine = await measure(one.ours);
+  ours.push(mine);
+  const told = [describeRound(bench, 'ours', mine)];
   for (const [peer, figures] of Object.entries(theirs)) {
     try {
       figures.push(await measure(one.peers[peer]));

@@ -41,7 +41,8 @@ const HELP = `usage: npm run bench -- [NAME ...] [options]
   --minutes N       no round is begun after so long (30); every case gets a first round before one gets a second
   --write FILE.md   a page, and the same as JSON beside it; without a NAME docs/results/DATE-bench.md
   --json            JSON instead of the table
-  --compare         with the stored ratios of bench/baseline.json; exit code 1 when one lost more than ${100 * TOLERANCE} %
+  --compare         with the stored ratios of bench/baseline.json; exit code 1 when one lost more than ${100 * TOLERANCE} %,
+                    as when ours fails in a case
   --save-baseline   today's ratios become the stored ones of these cases
 
 Peers: BENCH_PYTHON (/usr/bin/python3) has Debian's PyTorch, BENCH_NEWEST_PYTHON the newest.
@@ -73,12 +74,14 @@ async function main(): Promise<number> {
     budgetMs: positive('--minutes', values.minutes)! * 60_000,
     say: (line) => console.error(line),
   });
-  if (measured.results.length === 0) return 0;
+  const failed = measured.failures.length > 0 ? 1 : 0;
+  if (failed > 0) console.error(`ours failed in ${measured.failures.length} cases: ${measured.failures.join('; ')}`);
+  if (measured.results.length === 0) return failed;
   const date = new Date().toISOString().slice(0, 10);
   console.log(values.json ? asJson(measured, date) : asTable(measured.results));
   const page = values.write ?? (positionals.length === 0 ? `docs/results/${date}-bench.md` : undefined);
   if (page !== undefined) await writePage(page, measured, date);
-  return followBaseline(measured, date, values);
+  return Math.max(failed, await followBaseline(measured, date, values));
 }
 
 function chooseBenches(names: readonly string[], text: string | undefined): Bench[] {
