@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { type Logger, RandomStream, silentLogger } from '@slip/core';
+import { encodeHeader, HEADER_BYTES, membershipOf } from '../frames/frame.js';
+import { Inbox, type RawPayload } from '../frames/inbox.js';
 import { createMemoryGroups } from '../memory-wire.js';
 import { MAX_LANE_PAYLOAD_BYTES } from '../mesh.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
@@ -11,8 +13,6 @@ import { connectLocally } from '../testing/local-mesh.js';
 import { type Disturbance, type Relay, startRelay } from '../testing/relay.js';
 import { bytesOf } from '../vector/kernels.js';
 import { type FrameHeader, WINDOW_FRAMES } from '../wire.js';
-import { encodeHeader, HEADER_BYTES, membershipOf } from '../zeromq/frame.js';
-import { Inbox, type RawPayload } from '../zeromq/inbox.js';
 import { Lane } from './lane.js';
 import { openLanes } from './open-lanes.js';
 import { loadSockets, type Sockets } from './sockets.js';
@@ -50,7 +50,7 @@ function post(lane: Lane, chunk: number, payload: Uint8Array, isLent = false): v
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
-const optionsOf = () => ({ rank: 0, host: REAL, bindHost: REAL, traffic: noTraffic(), log: silentLogger });
+const optionsOf = () => ({ traffic: noTraffic(), log: silentLogger });
 const throwing: Logger = {
   ...silentLogger,
   warn(message) {

@@ -1,11 +1,12 @@
 // A tcp connection of its own to one other rank, for the frames of collectives: each header is followed by its payload, nothing
 // else is in it. It neither waits nor knows what frames mean.
+
+import { HEADER_BYTES, payloadBytesIn } from '../frames/frame.js';
+import type { RawPayload } from '../frames/inbox.js';
 import { MAX_LANE_PAYLOAD_BYTES } from '../mesh.js';
 import { loadNative } from '../shared/native.js';
 import { show } from '../vector/kernel-memory.js';
 import { WINDOW_FRAMES } from '../wire.js';
-import { HEADER_BYTES, payloadBytesIn } from '../zeromq/frame.js';
-import type { RawPayload } from '../zeromq/inbox.js';
 import type { Sockets } from './sockets.js';
 
 /** Of what is still to come of a payload; a fraction of what the system holds, so that the peer goes on sending meanwhile. */

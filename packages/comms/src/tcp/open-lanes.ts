@@ -3,10 +3,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { withDeadline } from '@slip/core';
+import { encodeHeader, HEADER_BYTES, isIntact, type Membership, parseHeader } from '../frames/frame.js';
 import type { ProcessGroup } from '../process-group.js';
 import { NOBODY } from '../wire.js';
-import { encodeHeader, HEADER_BYTES, isIntact, type Membership, parseHeader } from '../zeromq/frame.js';
-import { BACKLOG } from '../zeromq/wire-options.js';
 import { Lane } from './lane.js';
 import { loadSockets, type Sockets } from './sockets.js';
 
@@ -26,6 +25,8 @@ export interface LaneOptions {
 
 /** Kept small enough to stay in the cache; 1 GB/s over 1 ms. */
 const [SEND_BUFFER, RECEIVE_BUFFER] = [512 << 10, 1 << 20];
+/** Of one neighbour, and strangers. */
+const BACKLOG = 16;
 /** A network that lets no second port through should not cost a run its start. */
 const LONGEST_MS = 5000;
 const NOTHING = new Uint8Array(0);

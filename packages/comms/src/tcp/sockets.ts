@@ -1,4 +1,5 @@
 // The few calls of the C library that a lane needs: sending and receiving without waiting, on a connection that Node has made.
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import { getSystemErrorMap } from 'node:util';
@@ -6,7 +7,7 @@ import { getSystemErrorMap } from 'node:util';
 export interface Sockets {
   /** A second descriptor of the same connection, which stays open when Node closes its own; not inherited by children. @throws Error */
   duplicate(file: number): number;
-  /** Bytes that the system may hold. It keeps its own size where it allows no such one. */
+  /** Bytes that the system may hold. Where it allows less, it goes on choosing sizes itself, which may then be larger. */
   setBuffers(file: number, send: number, receive: number): void;
   /** Whoever waits for input is woken when so many bytes are there, or the end. */
   wakeAt(file: number, bytes: number): void;
@@ -49,6 +50,15 @@ function load(): Sockets | { readonly missing: string } {
   }
 }
 
+/** Bytes; 0 where it cannot be read. */
+function limit(name: 'rmem_max' | 'wmem_max'): number {
+  try {
+    return Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
 function bind(koffi: typeof import('koffi')): Sockets {
   const libc = koffi.load(null);
   const fcntl = libc.func('int fcntl(int fd, int command, ...)');
@@ -78,8 +88,8 @@ function bind(koffi: typeof import('koffi')): Sockets {
   return {
     duplicate: (file) => attempt(() => fcntl(file, F_DUPFD_CLOEXEC, 'int', 0)),
     setBuffers(file, sendBytes, receiveBytes) {
-      set(file, SO_SNDBUF, sendBytes);
-      set(file, SO_RCVBUF, receiveBytes);
+      if (sendBytes <= limit('wmem_max')) set(file, SO_SNDBUF, sendBytes);
+      if (receiveBytes <= limit('rmem_max')) set(file, SO_RCVBUF, receiveBytes);
     },
     wakeAt: (file, bytes) => set(file, SO_RCVLOWAT, bytes),
     send(file, bytes, hasMore) {

@@ -1,13 +1,13 @@
 // Joining a group over ZeroMQ: bind, learn everybody's endpoint, prove that all can be reached. The collectives are elsewhere.
 import { type Logger, SlipError, silentLogger, withDeadline } from '@slip/core';
 import { FrameMesh } from '../frame-mesh.js';
+import { type Membership, membershipOf } from '../frames/frame.js';
 import type { SumOrder } from '../mesh-collectives.js';
 import { MeshGroup } from '../mesh-group.js';
 import { noTraffic, type ProcessGroup } from '../process-group.js';
 import { shareMemory } from '../shared/share-memory.js';
 import { openLanes } from '../tcp/open-lanes.js';
 import type { Wire } from '../wire.js';
-import { type Membership, membershipOf } from './frame.js';
 import { loadLibZmq } from './libzmq.js';
 import { LibZmqWire } from './libzmq-wire.js';
 import type { CurveKeys, ZeroMqWireOptions } from './wire-options.js';

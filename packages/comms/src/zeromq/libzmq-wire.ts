@@ -2,11 +2,11 @@
 // received them, so that nothing is copied and JavaScript's collector has nothing to collect. Sockets and frames are those of
 // the wire over zeromq.js, with which ranks may be mixed. To peers with a lane, frames of collectives go through that instead.
 import { SlipError } from '@slip/core';
+import { encodeHeader, HEADER_BYTES, type Membership, parseHeader } from '../frames/frame.js';
+import { Inbox, type RawPayload } from '../frames/inbox.js';
 import { type FrameTag, type Landing, MAX_LANE_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES } from '../mesh.js';
 import type { Lane } from '../tcp/lane.js';
 import { type FrameHeader, isControl, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
-import { encodeHeader, HEADER_BYTES, type Membership, parseHeader } from './frame.js';
-import { Inbox, type RawPayload } from './inbox.js';
 import type { LibZmq, Message, Pointer } from './libzmq.js';
 import { CONNECTION_ENDED, HANDSHAKE_FAILED, Monitor, NEVER_CONNECTED } from './monitor.js';
 import {
@@ -138,6 +138,8 @@ export class LibZmqWire implements Wire {
       this.onLane(to, () => lane.post(makeHead, payload, isLent));
       return;
     }
+    if (payload.length > MAX_PAYLOAD_BYTES)
+      throw new SlipError('internal', `a frame of ${payload.length} bytes for rank ${to} does not go over ZeroMQ`);
     const head = makeHead();
     const lend = isLent && payload.length >= LENT_BYTES;
     if (lend) {

@@ -2,10 +2,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { curveKeyPair, Pull, Push } from 'zeromq';
-import type { ProcessGroup } from '../process-group.js';
-import { connectLocally } from '../testing/local-mesh.js';
-import type { FrameHeader } from '../wire.js';
-import { connectZeroMqGroup } from './connect.js';
 import {
   damaged,
   encodeHeader,
@@ -16,7 +12,11 @@ import {
   type ParsedFrame,
   PROTOCOL_VERSION,
   parseHeader,
-} from './frame.js';
+} from '../frames/frame.js';
+import type { ProcessGroup } from '../process-group.js';
+import { connectLocally } from '../testing/local-mesh.js';
+import type { FrameHeader } from '../wire.js';
+import { connectZeroMqGroup } from './connect.js';
 
 const BARRIER: FrameHeader = { operation: 'barrier', sequence: 0, dtype: 'uint8', elements: 0, root: 0, chunk: 0 };
 

@@ -1,11 +1,11 @@
 // The wire over zeromq.js: one PULL socket per rank that all peers push to, one PUSH socket per peer. PUSH keeps the order of its
 // frames and queues where other sockets drop; the mesh's window keeps the queues short. No waiting, no collectives.
 import { Pull, Push } from 'zeromq';
+import { encodeHeader, type Membership } from '../frames/frame.js';
+import { Inbox } from '../frames/inbox.js';
 import { heldPayload } from '../held-payload.js';
 import { MAX_PAYLOAD_BYTES } from '../mesh.js';
 import { type FrameHeader, type Outgoing, WINDOW_FRAMES, type Wire, type WireListener } from '../wire.js';
-import { encodeHeader, type Membership } from './frame.js';
-import { Inbox } from './inbox.js';
 import {
   BACKLOG,
   bracketed,

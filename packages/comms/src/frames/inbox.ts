@@ -1,21 +1,28 @@
 // What becomes of messages that a socket has received: strangers are counted, damage fails the group, frames go to the mesh. Short
 // payloads are checked here, long ones when they are read.
 
+import type { Logger } from '@slip/core';
 import { heldPayload } from '../held-payload.js';
+import type { Traffic } from '../process-group.js';
 import type { Digest } from '../vector/kernels.js';
 import type { Payload, WireListener } from '../wire.js';
 import { DIGESTED_BYTES, damaged, isIntact, type Membership, parseHeader, refusal } from './frame.js';
-import type { ZeroMqWireOptions } from './wire-options.js';
 
 /** What follows a header, as the socket has it. */
 export type RawPayload = Omit<Payload, 'check'>;
 
+export interface InboxOptions {
+  /** Where strangers are counted. */
+  readonly traffic: Traffic;
+  readonly log: Logger;
+}
+
 export class Inbox {
   private readonly membership: Membership;
   private readonly listener: WireListener;
-  private readonly options: ZeroMqWireOptions;
+  private readonly options: InboxOptions;
 
-  constructor(membership: Membership, listener: WireListener, options: ZeroMqWireOptions) {
+  constructor(membership: Membership, listener: WireListener, options: InboxOptions) {
     this.membership = membership;
     this.listener = listener;
     this.options = options;
