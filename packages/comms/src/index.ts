@@ -10,5 +10,5 @@ export { connectThreadGroup } from './thread/thread-group.js';
 export { sumTree, type WireType } from './vector/kernels.js';
 export { addAndProject, expandAndSubtract, type MatrixShape, projectBack } from './vector/matrix-kernels.js';
 export { WINDOW_FRAMES } from './wire.js';
-export { connectZeroMqGroup, type ZeroMqGroupOptions } from './zeromq/connect.js';
+export { connectZeroMqGroup, type Transport, type ZeroMqGroupOptions } from './zeromq/connect.js';
 export type { CurveKeys } from './zeromq/wire-options.js';

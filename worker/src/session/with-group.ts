@@ -1,7 +1,13 @@
 // The process group of a worker: with whom it computes, found through its session.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { connectThreadGroup, connectZeroMqGroup, createSoloGroup, type ProcessGroup } from '@slip/comms';
+import {
+  connectThreadGroup,
+  connectZeroMqGroup,
+  createSoloGroup,
+  type ProcessGroup,
+  type Transport,
+} from '@slip/comms';
 import { type Logger, writeFileAtomic } from '@slip/core';
 import { readDataKeys } from './data-keys.js';
 import type { WorkerEnvironment, WorkerSession } from './session.js';
@@ -10,7 +16,7 @@ import type { WorkerEnvironment, WorkerSession } from './session.js';
 export interface GroupConfig {
   /** Seconds to wait for another rank. */
   readonly commTimeout: number;
-  readonly transport: 'shared' | 'tcp' | 'zmq';
+  readonly transport: Transport;
   readonly commEncryption: 'auto' | 'on' | 'off';
   readonly reduce?: 'fixed' | 'invariant';
   /** Whether collectives run in a thread of their own; not without it. */

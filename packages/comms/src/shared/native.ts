@@ -1,7 +1,7 @@
 // The few calls of the C library that shared memory needs: mapping, reserving, and waiting on a word of memory (futex).
 // Nothing here knows what the memory is for.
-import { createRequire } from 'node:module';
 import os from 'node:os';
+import { type Koffi, withKoffi } from '../koffi.js';
 
 export interface Native {
   /** Maps the first `bytes` of the file behind `fd`, shared, for as long as the process lives. @throws Error with the system's error number */
@@ -39,20 +39,10 @@ function load(): Native | { readonly missing: string } {
   if (os.platform() !== 'linux' || futexNumber === undefined) {
     return { missing: `shared memory is supported on Linux (x64, arm64), not on ${os.platform()} ${process.arch}` };
   }
-  let koffi: typeof import('koffi');
-  try {
-    koffi = createRequire(import.meta.url)('koffi');
-  } catch (error) {
-    return { missing: `the package koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
-  }
-  try {
-    return bind(koffi, futexNumber);
-  } catch (error) {
-    return { missing: `the C library cannot be used: ${(error as Error).message}` };
-  }
+  return withKoffi('the C library cannot be used', (koffi) => bind(koffi, futexNumber));
 }
 
-function bind(koffi: typeof import('koffi'), futexNumber: number): Native {
+function bind(koffi: Koffi, futexNumber: number): Native {
   // null is the process itself, whatever its C library is called.
   const libc = koffi.load(null);
   const mmap = libc.func('void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)');

@@ -8,7 +8,7 @@ import { encodeHeader, HEADER_BYTES, membershipOf } from '../frames/frame.js';
 import { Inbox, type RawPayload } from '../frames/inbox.js';
 import { createMemoryGroups } from '../memory-wire.js';
 import { MAX_LANE_PAYLOAD_BYTES } from '../mesh.js';
-import { noTraffic, type ProcessGroup } from '../process-group.js';
+import { noTraffic } from '../process-group.js';
 import { connectLocally } from '../testing/local-mesh.js';
 import { type Disturbance, type Relay, startRelay } from '../testing/relay.js';
 import { bytesOf } from '../vector/kernels.js';
@@ -32,8 +32,7 @@ async function makeLanes(context: TestContext): Promise<{ lanes: [Lane, Lane]; r
   const outgoing = net.connect(port, RELAYED);
   const [incoming] = (await once(server, 'connection')) as [net.Socket];
   const lanes = [outgoing, incoming].map((socket) => {
-    const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
-    const lane = new Lane(sockets, sockets.duplicate(fd));
+    const lane = new Lane(sockets, sockets.duplicate(socket));
     socket.destroy();
     return lane;
   }) as [Lane, Lane];
@@ -199,9 +198,9 @@ test('strangers at the door are closed and counted, and lanes open all the same'
     openLanes({
       group: {
         ...{ rank: group.rank, traffic },
-        async allGatherObject(value: unknown) {
+        async allGatherObject<T>(value: T) {
           const all = await group.allGatherObject(value);
-          const { port } = (all as { port?: number }[])[1] ?? {};
+          const { port } = (all[1] ?? {}) as { port?: number };
           // Before rank 0 calls there.
           for (const text of port === undefined ? [] : ['', 'x', 'x'.repeat(HEADER_BYTES), 'x'.repeat(100_000)]) {
             const stranger = net.connect(port!, REAL).on('error', () => undefined);
@@ -211,7 +210,7 @@ test('strangers at the door are closed and counted, and lanes open all the same'
           }
           return all;
         },
-      } as unknown as ProcessGroup,
+      },
       ...{ membership: MEMBERSHIP, ring: [0, 1], host: REAL, bindHost: REAL, timeoutMs: 10_000, missing: '' },
     }),
   );

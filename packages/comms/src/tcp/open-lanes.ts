@@ -11,7 +11,7 @@ import { loadSockets, type Sockets } from './sockets.js';
 
 export interface LaneOptions {
   /** Of all ranks, which call this alike; nothing else may be under way in it. */
-  readonly group: ProcessGroup;
+  readonly group: Pick<ProcessGroup, 'rank' | 'allGatherObject' | 'traffic'>;
   readonly membership: Membership;
   /** Ranks that send long messages around a ring, in its order, the own one among them. Every rank is in one. */
   readonly ring: readonly number[];
@@ -116,17 +116,24 @@ async function call(
 
 /** The connection of `peer`; others are closed and counted. */
 function answer({ sockets, server, callers }: Door, peer: number, { group, membership }: LaneOptions): Promise<Lane> {
-  return new Promise((resolve) => {
-    const listenTo = (caller: net.Socket) =>
-      caller.on('readable', () => {
-        const head: Buffer | null = caller.read(HEADER_BYTES);
-        if (head === null) return;
-        const frame = parseHeader(head, 2, 0, membership);
-        const isHello = frame.status === 'ok' && frame.header.operation === 'hello' && isIntact(head, NOTHING);
-        if (isHello && frame.sender === peer) resolve(laneOf(sockets, caller));
-        else group.traffic.foreignFrames += 1;
-        caller.destroy();
-      });
+  return new Promise((resolve, reject) => {
+    let isAnswered = false;
+    const takeHello = (caller: net.Socket) => {
+      const head: Buffer | null = caller.read(HEADER_BYTES);
+      if (head === null) return;
+      const frame = parseHeader(head, 2, 0, membership);
+      const isHello = frame.status === 'ok' && frame.header.operation === 'hello' && isIntact(head, NOTHING);
+      if (isHello && frame.sender === peer && !isAnswered) {
+        isAnswered = true;
+        try {
+          resolve(laneOf(sockets, caller));
+        } catch (error) {
+          reject(error);
+        }
+      } else group.traffic.foreignFrames += 1;
+      caller.destroy();
+    };
+    const listenTo = (caller: net.Socket) => caller.on('readable', () => takeHello(caller));
     for (const caller of callers) listenTo(caller);
     server.on('connection', listenTo);
   });
@@ -134,9 +141,7 @@ function answer({ sockets, server, callers }: Door, peer: number, { group, membe
 
 /** The connection itself outlives Node's socket, which has nothing left to read or to write. */
 function laneOf(sockets: Sockets, socket: net.Socket): Lane {
-  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
-  if (handle?.fd === undefined) throw new Error('this version of Node does not show the descriptor of a connection');
-  const file = sockets.duplicate(handle.fd);
+  const file = sockets.duplicate(socket);
   sockets.setBuffers(file, SEND_BUFFER, RECEIVE_BUFFER);
   return new Lane(sockets, file);
 }

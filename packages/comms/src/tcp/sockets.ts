@@ -1,12 +1,13 @@
 // The few calls of the C library that a lane needs: sending and receiving without waiting, on a connection that Node has made.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import type net from 'node:net';
 import os from 'node:os';
 import { getSystemErrorMap } from 'node:util';
+import { type Koffi, withKoffi } from '../koffi.js';
 
 export interface Sockets {
   /** A second descriptor of the same connection, which stays open when Node closes its own; not inherited by children. @throws Error */
-  duplicate(file: number): number;
+  duplicate(socket: net.Socket): number;
   /** Bytes that the system may hold. Where it allows less, it goes on choosing sizes itself, which may then be larger. */
   setBuffers(file: number, send: number, receive: number): void;
   /** Whoever waits for input is woken when so many bytes are there, or the end. */
@@ -37,17 +38,7 @@ function load(): Sockets | { readonly missing: string } {
   // The numbers above are Linux's on these.
   if (os.platform() !== 'linux' || !['x64', 'arm64'].includes(process.arch))
     return { missing: `plain tcp is used on Linux (x64, arm64), not on ${os.platform()} ${process.arch}` };
-  let koffi: typeof import('koffi');
-  try {
-    koffi = createRequire(import.meta.url)('koffi');
-  } catch (error) {
-    return { missing: `the package koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
-  }
-  try {
-    return bind(koffi);
-  } catch (error) {
-    return { missing: `the C library cannot be used: ${(error as Error).message}` };
-  }
+  return withKoffi('the C library cannot be used', bind);
 }
 
 /** Bytes; 0 where it cannot be read. */
@@ -59,7 +50,14 @@ function limit(name: 'rmem_max' | 'wmem_max'): number {
   }
 }
 
-function bind(koffi: typeof import('koffi')): Sockets {
+/** Node does not document where it keeps it. */
+function descriptorOf(socket: net.Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
+  if (handle?.fd === undefined) throw new Error('this version of Node does not show the descriptor of a connection');
+  return handle.fd;
+}
+
+function bind(koffi: Koffi): Sockets {
   const libc = koffi.load(null);
   const fcntl = libc.func('int fcntl(int fd, int command, ...)');
   const setsockopt = libc.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)');
@@ -86,7 +84,7 @@ function bind(koffi: typeof import('koffi')): Sockets {
   };
 
   return {
-    duplicate: (file) => attempt(() => fcntl(file, F_DUPFD_CLOEXEC, 'int', 0)),
+    duplicate: (socket) => attempt(() => fcntl(descriptorOf(socket), F_DUPFD_CLOEXEC, 'int', 0)),
     setBuffers(file, sendBytes, receiveBytes) {
       if (sendBytes <= limit('wmem_max')) set(file, SO_SNDBUF, sendBytes);
       if (receiveBytes <= limit('rmem_max')) set(file, SO_RCVBUF, receiveBytes);

@@ -1,9 +1,9 @@
 // The C interface of libzmq, in the very library that zeromq.js brings along and has loaded. Each call is libzmq's own, with its
 // errors made exceptions; nothing is decided here.
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import os from 'node:os';
 import 'zeromq';
+import { type Koffi, withKoffi } from '../koffi.js';
 
 /** An address in this process. */
 export type Pointer = number;
@@ -84,17 +84,7 @@ export function loadLibZmq(): LibZmq | { readonly missing: string } {
 
 function load(): LibZmq | { readonly missing: string } {
   if (os.platform() !== 'linux') return { missing: `it is used on Linux, not on ${os.platform()}` };
-  let koffi: typeof import('koffi');
-  try {
-    koffi = createRequire(import.meta.url)('koffi');
-  } catch (error) {
-    return { missing: `the package koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
-  }
-  try {
-    return bindTo(koffi, loadedAddon());
-  } catch (error) {
-    return { missing: `libzmq cannot be called: ${(error as Error).message}` };
-  }
+  return withKoffi('libzmq cannot be called', (koffi) => bindTo(koffi, loadedAddon()));
 }
 
 /** The file of zeromq.js's addon that this process has mapped. */
@@ -106,7 +96,7 @@ function loadedAddon(): string {
   throw new Error('the addon of zeromq is not among the files of this process');
 }
 
-function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
+function bindTo(koffi: Koffi, file: string): LibZmq {
   const library = koffi.load(file);
   const libc = koffi.load(null);
   const call = (name: string, result: string, ...parameters: string[]) =>
@@ -250,12 +240,12 @@ function bindTo(koffi: typeof import('koffi'), file: string): LibZmq {
 
 /** Places for `zmq_msg_t`, which must stay where they are while libzmq knows them. */
 class MessagePool {
-  private readonly koffi: typeof import('koffi');
+  private readonly koffi: Koffi;
   private readonly init: (message: Pointer) => number;
   private readonly free: Pointer[] = [];
   private readonly blocks: Buffer[] = [];
 
-  constructor(koffi: typeof import('koffi'), init: (message: Pointer) => number) {
+  constructor(koffi: Koffi, init: (message: Pointer) => number) {
     this.koffi = koffi;
     this.init = init;
   }
@@ -281,7 +271,7 @@ class MessagePool {
 }
 
 /** Where the C library is not glibc, memory is as it is. */
-function keepFreedMemory(libc: ReturnType<typeof import('koffi')['load']>): void {
+function keepFreedMemory(libc: ReturnType<Koffi['load']>): void {
   try {
     const mallopt = libc.func('mallopt', 'int', ['int', 'int']);
     mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
