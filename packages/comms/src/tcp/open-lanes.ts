@@ -23,8 +23,11 @@ export interface LaneOptions {
   readonly missing: string;
 }
 
-/** Kept small enough to stay in the cache; 1 GB/s over 1 ms. */
-const [SEND_BUFFER, RECEIVE_BUFFER] = [512 << 10, 1 << 20];
+/**
+ * Small enough to stay in the cache. The receiving one is left to the system: with a size of its own it promised more than it could
+ * take, and dropped frames until the connection stood still for 200 ms at a time.
+ */
+const SEND_BUFFER = 512 << 10;
 /** Of one neighbour, and strangers. */
 const BACKLOG = 16;
 /** A network that lets no second port through should not cost a run its start. */
@@ -142,7 +145,7 @@ function answer({ sockets, server, callers }: Door, peer: number, { group, membe
 /** The connection itself outlives Node's socket, which has nothing left to read or to write. */
 function laneOf(sockets: Sockets, socket: net.Socket): Lane {
   const file = sockets.duplicate(socket);
-  sockets.setBuffers(file, SEND_BUFFER, RECEIVE_BUFFER);
+  sockets.setSendBuffer(file, SEND_BUFFER);
   return new Lane(sockets, file);
 }
 

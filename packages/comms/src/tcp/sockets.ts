@@ -8,8 +8,8 @@ import { type Koffi, withKoffi } from '../koffi.js';
 export interface Sockets {
   /** A second descriptor of the same connection, which stays open when Node closes its own; not inherited by children. @throws Error */
   duplicate(socket: net.Socket): number;
-  /** Bytes that the system may hold. Where it allows less, it goes on choosing sizes itself, which may then be larger. */
-  setBuffers(file: number, send: number, receive: number): void;
+  /** Bytes that the system may hold of what is sent. Where it allows less, it goes on choosing the size itself, which may then be larger. */
+  setSendBuffer(file: number, bytes: number): void;
   /** Whoever waits for input is woken when so many bytes are there, or the end. */
   wakeAt(file: number, bytes: number): void;
   /**
@@ -23,7 +23,7 @@ export interface Sockets {
 }
 
 const F_DUPFD_CLOEXEC = 1030;
-const [SOL_SOCKET, SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT] = [1, 7, 8, 18];
+const [SOL_SOCKET, SO_SNDBUF, SO_RCVLOWAT] = [1, 7, 18];
 const [MSG_DONTWAIT, MSG_NOSIGNAL, MSG_MORE] = [0x40, 0x4000, 0x8000];
 
 let loaded: Sockets | { readonly missing: string } | undefined;
@@ -42,9 +42,9 @@ function load(): Sockets | { readonly missing: string } {
 }
 
 /** Bytes; 0 where it cannot be read. */
-function limit(name: 'rmem_max' | 'wmem_max'): number {
+function largestSendBuffer(): number {
   try {
-    return Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8'));
+    return Number(readFileSync('/proc/sys/net/core/wmem_max', 'utf8'));
   } catch {
     return 0;
   }
@@ -85,9 +85,8 @@ function bind(koffi: Koffi): Sockets {
 
   return {
     duplicate: (socket) => attempt(() => fcntl(descriptorOf(socket), F_DUPFD_CLOEXEC, 'int', 0)),
-    setBuffers(file, sendBytes, receiveBytes) {
-      if (sendBytes <= limit('wmem_max')) set(file, SO_SNDBUF, sendBytes);
-      if (receiveBytes <= limit('rmem_max')) set(file, SO_RCVBUF, receiveBytes);
+    setSendBuffer(file, bytes) {
+      if (bytes <= largestSendBuffer()) set(file, SO_SNDBUF, bytes);
     },
     wakeAt: (file, bytes) => set(file, SO_RCVLOWAT, bytes),
     send(file, bytes, hasMore) {
